@@ -1,0 +1,141 @@
+"""The command line: `pipeline <stage>` for each stage, and the commands around them.
+
+Exit codes: 0 done, 2 a mistake of the user's, told in one line each, 1 anything else (with its traceback), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import inspect
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline import paths
+from pipeline.config import Params, load
+from pipeline.errors import UserError
+
+STAGES = {
+    "collect": "Read data.source into data/raw.",
+    "clean": "Type the columns under an inferred schema, into data/clean.",
+    "split": "Put rows on train, validation, test and production.",
+    "normalize": "Fit preprocessing on train and apply it, into data/normalized.",
+    "tune": "Search tune.space with Optuna on the validation split.",
+    "train": "Train the network and log the run to MLflow.",
+    "evaluate": "Measure it on the test split, beside baselines.",
+    "register": "Package it, prove that the package answers alike, register it.",
+    "monitor": "Watch the production rows for drift and decay.",
+    "report": "Write reports/index.html.",
+}
+log = logging.getLogger("pipeline")
+
+
+class Commands(click.Group):
+    """Stages in their order, then the commands around them; mistakes of the user's end in one line each."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*STAGES, *(name for name in self.commands if name not in STAGES)]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            if ctx.params.get("debug"):
+                raise
+            for message in error.messages:
+                click.secho(message, fg="red", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-q", "--quiet", is_flag=True, help="Print warnings and errors only.")
+@click.option("-v", "--verbose", is_flag=True, help="Print the libraries' messages too.")
+@click.option("--debug", is_flag=True, help="Print the traceback of a user's mistake too.")
+@click.version_option(importlib.metadata.version("experiment-pipeline"), prog_name="pipeline")
+def main(quiet: bool, verbose: bool, debug: bool) -> None:
+    """Data to a tuned, trained, evaluated, registered and monitored Keras model, as params.yaml says.
+
+    `pipeline run` does it all; each stage can be run by itself.
+    """
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
+    log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "2")
+
+
+def run_stage(name: str, params: Params) -> None:
+    """Run a stage with the sections that its `run` names, alone in this workspace.
+
+    Raises:
+        UserError: the stage cannot work with these params and data.
+    """
+    from filelock import FileLock, Timeout
+
+    module = importlib.import_module(f"pipeline.stages.{name}")
+    sections = {key: params.section(key) for key in inspect.signature(module.run).parameters}
+    workspace = hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:12]
+    lock = FileLock(paths.state() / "locks" / f"{workspace}-{name}.lock")
+    try:
+        lock.acquire(timeout=0.1)
+    except Timeout:  # a stage left behind by a killed dvc must not run beside its successor
+        log.warning("%s already runs in this workspace; waiting for it to end", name)
+        lock.acquire()
+    with lock:
+        module.run(**sections)
+
+
+def _stage_command(name: str, help: str) -> click.Command:
+    def call() -> None:
+        started = time.monotonic()
+        params = load(paths.PARAMS)
+        try:
+            run_stage(name, params)
+        except FileNotFoundError as error:
+            if error.filename is None or not any(Path(error.filename).is_relative_to(p) for p in ("data", "models", "reports")):
+                raise
+            raise UserError(f"{name}: {error.filename} is not there yet: run the stages before it, or `pipeline run`") from error
+        log.info("%s done in %.1f s", name, time.monotonic() - started)
+
+    return click.Command(name, callback=call, help=f"{help}\n\nExample: pipeline {name}", short_help=help)
+
+
+for _name, _help in STAGES.items():
+    main.add_command(_stage_command(_name, _help))
+
+
+@main.command()
+def check() -> None:
+    """Check params.yaml: every mistake at once, with its place and the nearest valid key.
+
+    Example: pipeline check
+    """
+    load(paths.PARAMS)
+    click.echo(f"{paths.PARAMS}: ok")
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def run(arguments: tuple[str, ...]) -> None:
+    """Check params.yaml, then `dvc repro` (with any ARGUMENTS of its), then say where to look.
+
+    Examples: pipeline run; pipeline run --force train
+    """
+    load(paths.PARAMS)  # before DVC removes the outputs of a stage that would then fail
+    done = subprocess.run([sys.executable, "-m", "dvc", "repro", *arguments], env=_with_path())
+    if done.returncode:
+        raise SystemExit(done.returncode)
+    from pipeline.summary import lines
+
+    click.echo("\n" + "\n".join(lines()))
+
+
+def _with_path() -> dict[str, str]:
+    """This environment, with this Python first on the path for the stages' `python -m pipeline`."""
+    return {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}

@@ -1,0 +1,1 @@
+"""Tables from source to arrays: engine, sources, schema, cleaning, splitting, preprocessing."""

@@ -1,0 +1,180 @@
+"""Schema: what each column holds, inferred over all rows, and what the target asks for.
+
+Inference looks at how values are written, never at how often they occur: what depends on frequencies (constant
+columns, ids, free text, vocabularies) is decided on train alone, in `preprocessing`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+from ibis.backends.duckdb import Backend
+
+from pipeline.data.engine import ROW_ID, trim
+from pipeline.errors import UserError
+
+TRUE, FALSE = ("true", "t"), ("false", "f")
+DATE_FORMATS = ("%d.%m.%Y", "%d.%m.%Y %H:%M", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M")
+FEW_CLASSES = 10  # whole-number targets with at most this many values are read as classes
+
+Raw = Literal["text", "number", "boolean", "datetime"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One source column: how the source types it, what it is taken for, and why."""
+
+    name: str
+    raw: Raw
+    kind: str
+    reason: str
+    format: str | None = None
+
+
+@dataclass(frozen=True)
+class Schema:
+    """All columns in the source's order; `missing` are the texts that mean no value."""
+
+    columns: tuple[Column, ...]
+    target: str
+    task: str
+    positive: str | None
+    missing: tuple[str, ...]
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Schema:
+        raw = json.loads(text)
+        columns = tuple(Column(**column) for column in raw.pop("columns"))
+        return cls(columns=columns, missing=tuple(raw.pop("missing")), **raw)
+
+
+def raw_type(column: ir.Column) -> Raw:
+    """The kind of value that the source itself says a column holds."""
+    kind = column.type()
+    if isinstance(kind, dt.Boolean):
+        return "boolean"
+    if isinstance(kind, dt.Numeric):
+        return "number"
+    return "datetime" if isinstance(kind, dt.Timestamp | dt.Date) else "text"
+
+
+def text_value(column: ir.Column, missing: tuple[str, ...]) -> ir.StringValue:
+    """A column as trimmed text, with the missing tokens as missing."""
+    text = trim(column.cast("string"))
+    return ibis.ifelse(text.isin(missing), ibis.null("string"), text) if missing else text
+
+
+def infer(
+    backend: Backend,
+    table: ir.Table,
+    *,
+    target: str,
+    task: str,
+    positive: str | None,
+    overrides: Mapping[str, str],
+    missing: tuple[str, ...],
+) -> Schema:
+    """Infer the kind of every column from the way its values are written.
+
+    Raises:
+        UserError: the target or an overridden column is not there, the target is constant, all missing or does not fit the task.
+    """
+    names = [name for name in table.columns if name != ROW_ID]
+    unknown = [f"data.columns.{name}: no such column; columns are {', '.join(names)}" for name in overrides if name not in names]
+    if target not in names:
+        unknown.insert(0, f"data.target: {target!r} is no column of the source; columns are {', '.join(names)}")
+    if unknown:
+        raise UserError(*unknown)
+    counts = _count(backend, table, names, missing)
+    columns = [_column(table, name, counts, overrides) for name in names]
+    at = names.index(target)
+    if target in overrides and overrides[target] not in ("number", "category", "boolean"):
+        raise UserError(f"data.columns.{target}: the target must be number, category or boolean, got {overrides[target]}")
+    columns[at], task = _target(backend, table, columns[at], counts, task, missing)
+    if positive is not None and task != "binary":
+        raise UserError(f"data.positive: only a binary task has a positive class, this one is {task}")
+    return Schema(tuple(columns), target, task, positive, missing)
+
+
+def _count(backend: Backend, table: ir.Table, names: list[str], missing: tuple[str, ...]) -> dict[str, Any]:
+    """For each text column, in one pass: values, and how many of them read as number, boolean, and each date format."""
+    parts = {}
+    for at, name in enumerate(names):
+        raw = table[name]
+        value = text_value(raw, missing)
+        parts[f"{at}:values"] = (value if raw_type(raw) == "text" else raw).count()
+        if raw_type(raw) != "text":
+            continue
+        parts[f"{at}:number"] = value.try_cast("float64").count()
+        parts[f"{at}:boolean"] = value.lower().isin(TRUE + FALSE).sum()
+        parts[f"{at}:datetime"] = ibis.ifelse(value.length() >= 8, value, ibis.null("string")).try_cast("timestamp").count()
+        for form in DATE_FORMATS:
+            parts[f"{at}:{form}"] = try_strptime(value, form).count()
+    found = backend.to_pyarrow(table.aggregate(**parts)).to_pylist()[0]
+    return {f"{names[int(at)]}:{what}": int(count or 0) for (at, what), count in ((k.split(":", 1), v) for k, v in found.items())}
+
+
+@ibis.udf.scalar.builtin(name="try_strptime")
+def try_strptime(text: str, form: str) -> dt.Timestamp(timezone=None):  # type: ignore[valid-type]
+    """DuckDB's date parser: missing where the text does not fit the format."""
+    raise NotImplementedError
+
+
+def _column(table: ir.Table, name: str, counts: Mapping[str, int], overrides: Mapping[str, str]) -> Column:
+    raw, values = raw_type(table[name]), counts[f"{name}:values"]
+    formats = [form for form in DATE_FORMATS if raw == "text" and values and counts[f"{name}:{form}"] == values]
+    if name in overrides:
+        return Column(name, raw, overrides[name], "set in data.columns", formats[0] if formats else None)
+    if not values:
+        return Column(name, raw, "ignore", "every value is missing")
+    if raw != "text":
+        return Column(name, raw, raw, f"the source types it as {raw}")
+    for kind in ("number", "boolean", "datetime"):
+        if counts[f"{name}:{kind}"] == values:
+            return Column(name, raw, kind, f"all {values} values read as {kind}")
+    if len(formats) == 1:
+        return Column(name, raw, "datetime", f"all {values} values read as {formats[0]}", formats[0])
+    if formats:
+        return Column(name, raw, "category", f"dates, but {' and '.join(formats)} both fit: set data.columns.{name}: datetime to take the first")
+    number = counts[f"{name}:number"]
+    note = f", {number} of {values} values read as numbers" if number else ""
+    return Column(name, raw, "category", f"text{note}")
+
+
+def _target(
+    backend: Backend, table: ir.Table, column: Column, counts: Mapping[str, int], task: str, missing: tuple[str, ...]
+) -> tuple[Column, str]:
+    """The target's column and task: classes are kept as categories, a regression's target as a number."""
+    name, place = column.name, f"data.target: {column.name!r}"
+    if not counts[f"{name}:values"]:
+        raise UserError(f"{place} has no value in any row")
+    value = text_value(table[name], missing) if column.raw == "text" else table[name]
+    number = column.kind == "number" or (column.raw == "text" and counts[f"{name}:number"] == counts[f"{name}:values"])
+    whole = value.try_cast("float64").round() == value.try_cast("float64") if number else ibis.literal(True)
+    found = backend.to_pyarrow(table.aggregate(distinct=value.nunique(), whole=whole.all())).to_pylist()[0]
+    distinct = int(found["distinct"])
+    if distinct == 1:
+        raise UserError(f"{place} is constant: there is nothing to predict")
+    if task == "auto":
+        classes = column.kind in ("category", "boolean") or distinct == 2 or (found["whole"] and distinct <= FEW_CLASSES)
+        task = "regression" if not classes else "binary" if distinct == 2 else "multiclass"
+    if task == "regression" and not number:
+        raise UserError(f"{place}: regression needs numbers, but {column.reason}")
+    if task == "binary" and distinct != 2:
+        raise UserError(f"{place}: a binary task needs two classes, found {distinct} values")
+    if task != "regression" and distinct > 1000:
+        raise UserError(f"{place}: {distinct} classes; for numbers set data.task: regression")
+    kind = "number" if task == "regression" else "category"
+    return Column(name, column.raw, kind, f"target, {distinct} distinct values, {task}"), task

@@ -1,0 +1,1 @@
+"""Networks: layers, encoders, heads, build and fit."""

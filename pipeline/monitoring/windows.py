@@ -1,0 +1,103 @@
+"""Windows of rows to be judged: typed columns, the model's predictions, labels, losses and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pipeline.data.fitted import Preprocessor
+from pipeline.evaluation.metrics import PROBABILITY_FLOOR
+from pipeline.monitoring.drift import Kind
+
+PREDICTION = "model prediction"
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows with what the model made of them.
+
+    frame: (rows,) the columns that the model reads, PREDICTION, and the target's codes or values under its own name.
+    outputs: as in `heads.predictions`.  losses: (rows,) log loss or squared error, nan where there is no label.
+    groups: (rows,) codes; rows with an equal code belong together.
+    """
+
+    frame: pd.DataFrame
+    outputs: np.ndarray
+    losses: np.ndarray
+    groups: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def take(self, rows: np.ndarray) -> Window:
+        """The rows at these places."""
+        return Window(self.frame.iloc[rows].reset_index(drop=True), self.outputs[rows], self.losses[rows], self.groups[rows])
+
+
+def window(clean: pd.DataFrame, outputs: np.ndarray, fitted: Preprocessor, *, group: str | None) -> Window:
+    """Rows of a clean table and the model's outputs for them, ready to be judged."""
+    target = labels(clean[fitted.target.column], fitted)
+    frame = pd.DataFrame({name: _plain(clean[name]) for name in fitted.columns})
+    if fitted.task == "multiclass":
+        frame[PREDICTION] = np.asarray(fitted.target.classes, dtype=object)[outputs.argmax(axis=1)]
+        frame[fitted.target.column] = clean[fitted.target.column].astype(object)
+    else:
+        frame[PREDICTION] = outputs
+        frame[fitted.target.column] = target
+    groups = np.arange(len(clean)) if group is None else pd.factorize(clean[group].fillna(pd.Series(clean.index.astype(str))))[0]
+    return Window(frame, outputs, losses(target, outputs, fitted), groups)
+
+
+def kinds(window: Window, fitted: Preprocessor) -> dict[str, Kind]:
+    """How each watched column is compared: the model's columns and its prediction."""
+    watched = [*fitted.columns, PREDICTION]
+    return {name: "number" if window.frame[name].dtype == np.float64 else "category" for name in watched}
+
+
+def labels(target: pd.Series, fitted: Preprocessor) -> np.ndarray:
+    """Class codes or values as floats, nan where there is no label (or a class that train has not)."""
+    if fitted.task == "regression":
+        return target.to_numpy(dtype="float64", na_value=np.nan)
+    codes: Mapping[str, int] = {name: code for code, name in enumerate(fitted.target.classes)}
+    return target.map(codes).to_numpy(dtype="float64", na_value=np.nan)
+
+
+def losses(target: np.ndarray, outputs: np.ndarray, fitted: Preprocessor) -> np.ndarray:
+    """Log loss (nats) or squared error of each row, nan where there is no label."""
+    if fitted.task == "regression":
+        return np.asarray((target - outputs) ** 2)
+    known = ~np.isnan(target)
+    codes = np.where(known, target, 0).astype(int)
+    probability = np.where(codes == 1, outputs, 1 - outputs) if outputs.ndim == 1 else outputs[np.arange(len(codes)), codes]
+    return np.where(known, -np.log(np.clip(probability, PROBABILITY_FLOOR, 1.0)), np.nan)
+
+
+def cut(rows: Window, size: int) -> Iterator[Window]:
+    """Windows of at least `size` rows, whole groups together, the groups in the order of their first rows.
+
+    What is left at the end is a window of its own from half the size on; less goes to the last window.
+    """
+    order = np.argsort(rows.groups, kind="stable")
+    starts = np.flatnonzero(np.diff(rows.groups[order], prepend=-1))
+    ends = np.append(starts[1:], len(order))
+    cuts = [0]
+    for end in ends:
+        if end - cuts[-1] >= size:
+            cuts.append(int(end))
+    if len(order) - cuts[-1] >= size / 2 or len(cuts) == 1:
+        cuts.append(len(order))
+    cuts[-1] = len(order)
+    for start, end in zip(cuts, cuts[1:], strict=False):
+        yield rows.take(order[start:end])
+
+
+def _plain(column: pd.Series) -> pd.Series:
+    """Numbers and dates (as days) as float64, all else as text or None."""
+    if pd.api.types.is_bool_dtype(column.dtype) or column.dtype == object:
+        return column.map(lambda value: None if value is None or value != value else str(value)).astype(object)
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return (column - pd.Timestamp(0)).dt.total_seconds() / 86400
+    return column.astype("float64")

@@ -1,0 +1,45 @@
+"""The place of every artifact, relative to the project's root, where DVC runs each stage."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+
+RAW = Path("data/raw")
+CLEAN = Path("data/clean")
+SPLIT = Path("data/split")
+NORMALIZED = Path("data/normalized")
+MODELS = Path("models")
+REPORTS = Path("reports")
+
+ROWS = "rows.parquet"  # the one table in each folder of data/raw, data/clean and data/split/<side>
+SOURCE = RAW / "source.json"
+SCHEMA = CLEAN / "schema.json"
+PREPROCESSOR = NORMALIZED / "preprocessor.json"
+FEATURES_SQL = NORMALIZED / "features.sql"  # raw columns to inputs, frozen for the model package
+CLEAN_SQL = NORMALIZED / "clean.sql"  # raw columns to typed ones, likewise
+BEST = REPORTS / "tune" / "best.yaml"
+MODEL = MODELS / "model.keras"
+RUN = MODELS / "run.json"
+PACKAGE = MODELS / "package"
+METRICS = REPORTS / "evaluate" / "metrics.json"
+OUTPUTS = REPORTS / "evaluate" / "outputs.npy"  # of the network, in the order of the test rows
+REGISTERED = REPORTS / "register.json"
+MONITORED = REPORTS / "monitor" / "summary.json"
+INDEX = REPORTS / "index.html"
+
+SIDES = ("train", "validation", "test", "production")
+
+
+def root() -> Path:
+    """The main workspace: $DVC_ROOT (set by DVC, in temporary experiment workspaces too), else the current folder."""
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+
+
+def state() -> Path:
+    """What outlives a stage (MLflow store, studies, checkpoints, locks): $PIPELINE_STATE, else .state in the main workspace."""
+    folder = Path(os.environ.get("PIPELINE_STATE") or root() / ".state").resolve()
+    (folder / "locks").mkdir(parents=True, exist_ok=True)
+    return folder

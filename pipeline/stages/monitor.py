@@ -1,0 +1,101 @@
+"""Monitor: production rows in windows through the package, judged for drift and decay.  Run: `python -m pipeline monitor`."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline import files, fresh, packaging, paths, tracking
+from pipeline.config import MonitorParams, SplitParams
+from pipeline.data import splitting
+from pipeline.data.engine import engine
+from pipeline.data.fitted import Preprocessor
+from pipeline.monitoring import alarms, windows
+from pipeline.monitoring.evidently_report import write_report
+
+log = logging.getLogger(__name__)
+
+
+def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
+    """Judge a control window (test rows against validation rows) and every window of production (against test rows).
+
+    Writes reports/monitor/summary.json and, for each window, a folder with Evidently's report.html and report.json.
+    """
+    fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8"))
+    sides = {side: _side(side, fitted, split.by) for side in paths.SIDES[1:]}
+    judged = [("control", sides["validation"], sides["test"])]
+    if len(sides["production"]):
+        parts = windows.cut(sides["production"], monitor.window)
+        judged += [(f"production-{at:02d}", sides["test"], part) for at, part in enumerate(parts, start=1)]
+    with files.replaced(paths.MONITORED.parent) as folder:
+        summary = []
+        for name, reference, current in judged:
+            found = _judge(name, reference, current, fitted, monitor, seed, folder / name)
+            summary.append(found)
+            log.info("%-14s %5d rows  %-6s %s", name, found["rows"], found["state"], _words(found))
+        files.write_json(folder / paths.MONITORED.name, {"windows": summary, "false_alarm_rate": monitor.false_alarm_rate})
+    tracked = tracking.Run(files.read_json(paths.RUN)["run_id"])
+    for at, found in enumerate(summary):
+        decay = found["decay"] or {}
+        tracked.metrics({"monitor/drift": found["drift"], "monitor/decayed": found["decayed"]}, step=at)
+        tracked.metrics({"monitor/loss_increase": decay["difference"]} if decay else {}, step=at)
+    tracked.files([paths.MONITORED, *(paths.MONITORED.parent / name / "report.html" for name, _, _ in judged)], "monitor")
+
+
+def _side(side: str, fitted: Preprocessor, group: str | None) -> windows.Window:
+    """The rows of a side with the predictions of the package, which a fresh process makes from the raw rows."""
+    table = paths.SPLIT / side / paths.ROWS
+    clean = pd.read_parquet(table)
+    if clean.empty:
+        return windows.window(clean, np.empty((0, len(fitted.target.classes))) if fitted.task == "multiclass" else np.empty(0), fitted, group=group)
+    with engine() as backend:
+        raw = splitting.raw_rows(backend, paths.RAW / paths.ROWS, table)
+    return windows.window(clean, packaging.outputs(fitted, fresh.predictions(paths.PACKAGE, raw)), fitted, group=group)
+
+
+def _judge(
+    name: str, reference: windows.Window, current: windows.Window, fitted: Preprocessor, monitor: MonitorParams, seed: int, folder: Any
+) -> dict[str, Any]:
+    kinds = windows.kinds(reference, fitted)
+    thresholds = alarms.calibrate(
+        reference.frame,
+        reference.groups,
+        kinds,
+        rows=alarms.comparable_rows(current.groups, reference.groups),
+        false_alarm_rate=monitor.false_alarm_rate,
+        minimum_effect=monitor.minimum_effect,
+        seed=seed,
+    )
+    verdict = alarms.verdict(
+        thresholds,
+        reference.frame,
+        current.frame,
+        reference_groups=reference.groups,
+        groups=current.groups,
+        reference_losses=reference.losses,
+        losses=current.losses,
+        seed=seed,
+    )
+    write_report(
+        reference.frame,
+        current.frame,
+        kinds,
+        thresholds,
+        fitted.task,
+        target=fitted.target.column,
+        prediction=windows.PREDICTION,
+        directory=folder,
+        seed=seed,
+    )
+    return {"window": name, **asdict(verdict)}
+
+
+def _words(found: dict[str, Any]) -> str:
+    drifted = [f"{m['column']}{' (missing)' if m['aspect'] == 'missing' else ''}" for m in found["measures"] if m["drifted"]]
+    decay = found["decay"]
+    loss = f"loss {decay['difference']:+.3f} [{decay['lower']:+.3f}, {decay['upper']:+.3f}]" if decay else found["reason"]
+    return "; ".join([*([f"drift in {', '.join(drifted)}"] if drifted else []), loss])

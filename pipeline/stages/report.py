@@ -1,0 +1,31 @@
+"""Report: one page of the whole run.  Run: `python -m pipeline report`."""
+
+from __future__ import annotations
+
+import base64
+import logging
+
+import jinja2
+
+from pipeline import files, paths, summary
+
+log = logging.getLogger(__name__)
+
+
+def run() -> None:
+    """Write reports/index.html: result against baselines, curves, data, monitored windows, links; pictures included."""
+    found = summary.facts()
+    environment = jinja2.Environment(loader=jinja2.PackageLoader("pipeline"), autoescape=True, undefined=jinja2.StrictUndefined)
+    pictures = [paths.REPORTS / "train" / "learning_curves.png", *sorted(paths.METRICS.parent.glob("*.png"))]
+    page = environment.get_template("index.html").render(
+        found,
+        result=summary.result(found),
+        verdicts=[summary.against(found, other) for other in found["test"]["differences"]],
+        watched=summary.watched(found),
+        names=summary.NAMES,
+        shown=summary.SHOWN,
+        lower=summary.LOWER_IS_BETTER,
+        pictures={file.stem: base64.b64encode(file.read_bytes()).decode() for file in pictures},
+    )
+    files.write_text(paths.INDEX, page)
+    log.info("%s", paths.INDEX)

@@ -1,0 +1,71 @@
+"""The run in a few facts, read from its reports: for the end of `pipeline run` and for reports/index.html."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline import files, paths, tracking
+
+MAIN = {"binary": "auc", "multiclass": "log_loss", "regression": "rmse"}
+LOWER_IS_BETTER = {"log_loss", "brier", "rmse", "mae"}
+SHOWN = {"auc": "AUC", "auc_ovr": "AUC (one vs rest)", "log_loss": "log loss", "brier": "Brier score", "f1": "F1", "macro_f1": "macro F1"}
+SHOWN |= {"rmse": "RMSE", "mae": "MAE", "r2": "R²", "average_precision": "average precision"}
+
+
+def facts() -> dict[str, Any]:
+    """All reports of the run by the name of their stage."""
+    return {
+        "source": files.read_json(paths.SOURCE),
+        "quality": files.read_json(paths.REPORTS / "clean" / "quality.json"),
+        "schema": files.read_json(paths.SCHEMA),
+        "split": files.read_json(paths.REPORTS / "split" / "split.json"),
+        "preprocessor": files.read_json(paths.PREPROCESSOR),
+        "trained": files.read_json(paths.REPORTS / "train" / "metrics.json"),
+        "run": files.read_json(paths.RUN),
+        "test": files.read_json(paths.METRICS.with_name("intervals.json")),
+        "registered": files.read_json(paths.REGISTERED),
+        "monitored": files.read_json(paths.MONITORED),
+    }
+
+
+def result(found: dict[str, Any]) -> str:
+    """The main metric on the test split with its interval, in words."""
+    metric = MAIN[found["schema"]["task"]]
+    value = found["test"]["models"]["network"][metric]
+    return f"{SHOWN[metric]} {value['value']:.4g} [{value['low']:.4g}, {value['high']:.4g}] on {found['test']['rows']:,} test rows"
+
+
+def against(found: dict[str, Any], other: str) -> str:
+    """How the network stands against a baseline, by the interval of the paired difference."""
+    metric = MAIN[found["schema"]["task"]]
+    difference = found["test"]["differences"][other][metric]
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    value, low, high = sign * difference["value"], *sorted((sign * difference["low"], sign * difference["high"]))
+    verdict = "better than" if low > 0 else "worse than" if high < 0 else "not surely different from"
+    return f"{verdict} {NAMES[other]} by {value:.3g} {SHOWN[metric]} [{low:.3g}, {high:.3g}]"
+
+
+NAMES = {"boosting": "gradient boosting", "linear": "a linear model", "prior": "the prior"}
+
+
+def watched(found: dict[str, Any]) -> str:
+    """The states of the monitored windows, in words."""
+    windows = found["monitored"]["windows"]
+    control, production = windows[0], windows[1:]
+    states = [w["state"] for w in production]
+    told = ", ".join(f"{states.count(state)} {state}" for state in ("decay", "drift", "ok", "insufficient data") if state in states)
+    return f"control window {control['state']}; production: {told or 'no rows'}"
+
+
+def lines() -> list[str]:
+    """Result, verdicts, and where to look."""
+    found = facts()
+    registered = found["registered"]
+    version = f"{registered['name']} version {registered['version']}" if "version" in registered else "not registered (no MLflow store)"
+    return [
+        f"result    {result(found)}; {against(found, 'boosting')}",
+        f"model     {version}, packaged in {paths.PACKAGE}",
+        f"monitor   {watched(found)}",
+        f"look at   {paths.INDEX}, reports/monitor/*/report.html",
+        f"compare   mlflow ui --backend-store-uri {tracking.uri()}    and    dvc exp show",
+    ]

@@ -1,0 +1,257 @@
+"""Alarms mean something: rare when nothing changed, at every window size; raised by what was planted."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.monitoring import alarms
+from pipeline.monitoring.decay import loss_increase
+from pipeline.monitoring.drift import Kind
+
+KINDS: dict[str, Kind] = {
+    "normal": "number",
+    "lognormal": "number",
+    "binary": "category",
+    "ten": "category",
+    "zipf": "category",
+}
+SHARES = 1 / np.arange(1, 61)
+
+
+def people(rng: np.random.Generator, persons: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Rows of persons who return 1 to 7 times nearly unchanged, and the person of each row."""
+    person = np.repeat(np.arange(persons), rng.integers(1, 8, persons))
+    noise = 0.1 * rng.normal(size=len(person))
+    frame = pd.DataFrame(
+        {
+            "normal": rng.normal(size=persons)[person] + noise,
+            "lognormal": np.exp(rng.normal(size=persons)[person] + noise),
+            "binary": np.where(rng.random(persons) < 0.3, "yes", "no")[person],
+            "ten": rng.choice(list("abcdefghij"), persons)[person],
+            "zipf": rng.choice([f"z{rank}" for rank in range(60)], persons, p=SHARES / SHARES.sum())[person],
+        }
+    )
+    return frame, person
+
+
+def window(rng: np.random.Generator, rows: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """As many fresh persons as hold at least `rows` rows."""
+    frame, person = people(rng, rows)
+    kept = person <= person[rows - 1]
+    return frame[kept], person[kept]
+
+
+def share_of_alarms(rng: np.random.Generator, rows: int, windows: int, *, by_row: bool = False) -> float:
+    reference, person = people(rng, 1000)
+    calibration_groups = np.arange(len(person)) if by_row else person
+    thresholds = alarms.calibrate(reference, calibration_groups, KINDS, rows=rows, minimum_effect=0.0)
+    drifted = 0
+    for _ in range(windows):
+        frame, groups = window(rng, rows)
+        own = np.arange(len(groups)) if by_row else groups
+        drifted += alarms.verdict(thresholds, reference, frame, reference_groups=calibration_groups, groups=own).drift
+    return drifted / windows
+
+
+@pytest.mark.parametrize("rows", [100, 500, 2000])
+def test_unchanged_windows_rarely_alarm(rows: int) -> None:
+    """Two references, 120 windows of the population each; 5% and two standard errors of 240 windows."""
+    rng = np.random.default_rng(rows)
+    shares = [share_of_alarms(rng, rows, 120) for _ in range(2)]
+    assert np.mean(shares) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 240)
+
+
+def test_rows_taken_as_independent_alarm_far_too_often() -> None:
+    """What the groups are for, and that the test above can fail."""
+    assert share_of_alarms(np.random.default_rng(0), 500, 40, by_row=True) > 0.5
+
+
+def test_planted_shifts_are_caught() -> None:
+    """Half a deviation and 30% missing in 500 rows of 125 persons; one of ten categories gone in 2,000 rows of 500."""
+    rng = np.random.default_rng(1)
+    reference, person = people(rng, 1000)
+    caught = {"normal": 0, "lognormal": 0, "ten": 0}
+    for rows in (500, 2000):
+        thresholds = alarms.calibrate(reference, person, KINDS, rows=rows)
+        for _ in range(40):
+            frame, groups = window(rng, int(1.15 * rows))
+            moved = frame.assign(
+                normal=frame["normal"] + 0.5, lognormal=frame["lognormal"].where(rng.random(len(frame)) > 0.3)
+            )
+            kept = (moved["ten"] != "c").to_numpy()
+            moved, groups = (moved[kept], groups[kept]) if rows == 2000 else (moved, groups)
+            found = alarms.verdict(thresholds, reference, moved, reference_groups=person, groups=groups)
+            drifted = {(one.column, one.aspect) for one in found.measures if one.drifted}
+            caught["ten"] += rows == 2000 and ("ten", "values") in drifted
+            caught["normal"] += rows == 500 and ("normal", "values") in drifted
+            caught["lognormal"] += rows == 500 and ("lognormal", "missing") in drifted
+            assert found.state == "drift" or not drifted
+    assert min(caught.values()) > 36, caught
+
+
+def small() -> tuple[pd.DataFrame, np.ndarray, alarms.Thresholds]:
+    reference = pd.DataFrame({"x": np.random.default_rng(0).normal(size=200), "c": ["a", "b"] * 100})
+    groups = np.arange(200)
+    kinds: dict[str, Kind] = {"x": "number", "c": "category"}
+    return reference, groups, alarms.calibrate(reference, groups, kinds, rows=60, resamples=100)
+
+
+def test_same_seed_same_thresholds() -> None:
+    assert small()[2] == small()[2]
+
+
+def test_minimum_effect_is_the_floor_and_the_level_of_what_never_varies() -> None:
+    thresholds = small()[2]
+    assert thresholds.of("x", "missing") == 0.1  # nothing is missing in any resample
+    assert thresholds.of("x") > 0.1
+    reference, groups, _ = small()
+    floored = alarms.calibrate(
+        reference, groups, {"x": "number", "c": "category"}, rows=60, resamples=100, minimum_effect=3.0
+    )
+    assert {measure.threshold for measure in floored.measures} == {3.0}
+    with pytest.raises(KeyError, match="missing of column 'c'"):
+        thresholds.of("c", "missing")
+
+
+def test_column_absent_or_empty_is_drift() -> None:
+    reference, groups, thresholds = small()
+    for frame in (reference.drop(columns="x"), reference.assign(x=np.nan)):
+        found = alarms.verdict(thresholds, reference, frame, reference_groups=groups, groups=groups)
+        assert [(one.column, one.aspect) for one in found.measures if one.drifted] == [("x", "missing")]
+        assert found.measures[0].observed is None
+        json.dumps(dataclasses.asdict(found), allow_nan=False)
+
+
+def test_states_and_flags() -> None:
+    reference, groups, thresholds = small()
+    losses = np.random.default_rng(1).exponential(size=200)
+
+    def state(frame: pd.DataFrame, current: np.ndarray | None) -> tuple[str, bool, bool]:
+        found = alarms.verdict(
+            thresholds,
+            reference,
+            frame,
+            reference_groups=groups,
+            groups=groups,
+            reference_losses=losses,
+            losses=current,
+        )
+        return found.state, found.drift, found.decayed
+
+    moved = reference.assign(x=reference["x"] + 2)
+    assert state(reference, losses) == ("ok", False, False)
+    assert state(moved, None) == ("drift", True, False)
+    assert state(reference, losses + 1) == ("decay", False, True)
+    assert state(moved, losses + 1) == ("decay", True, True)
+    assert state(reference, losses - 0.5) == ("ok", False, False)  # a model that got better
+
+
+def test_partly_labelled() -> None:
+    reference, groups, thresholds = small()
+    losses = np.ones(200)
+    some, few = (np.where(np.arange(200) < known, 2.0, np.nan) for known in (50, 20))
+
+    def judged(current: np.ndarray) -> alarms.Verdict:
+        return alarms.verdict(
+            thresholds,
+            reference,
+            reference,
+            reference_groups=groups,
+            groups=groups,
+            reference_losses=losses,
+            losses=current,
+        )
+
+    found = judged(some)
+    assert found.decay is not None
+    assert (found.decay.labelled_rows, found.decay.difference, found.decayed) == (50, 1.0, True)
+    assert judged(few).decay is None
+    assert judged(few).reason == "decay not judged, of labelled rows: 20 rows, at least 30 needed"
+    assert judged(few).state == "ok"
+
+
+def test_decay_needs_more_than_the_minimum() -> None:
+    """Without noise the interval is a point above zero; 4% more loss is not worth an alarm, 6% is."""
+    groups = np.arange(40)
+    for factor, expected in ((1.04, False), (1.06, True)):
+        found = loss_increase(
+            np.ones(40),
+            np.full(40, factor),
+            reference_groups=groups,
+            groups=groups,
+            minimum=0.05,
+            confidence=0.95,
+            seed=0,
+        )
+        assert found.lower > 0
+        assert found.decayed is expected
+
+
+def test_decay_counts_groups_not_rows() -> None:
+    """Ten persons with 50 equal rows each: 2 of 80 unchanged windows may decay; taken as 500 rows a third would."""
+    rng = np.random.default_rng(2)
+    person, rows = np.repeat(np.arange(10), 50), np.arange(500)
+    decayed = {"person": 0, "row": 0}
+    reference = rng.normal(1, 0.5, size=400)
+    for seed in range(80):
+        losses = rng.normal(1, 0.5, size=10)[person]
+        for name, groups in (("person", person), ("row", rows)):
+            found = loss_increase(
+                reference,
+                losses,
+                reference_groups=np.arange(400),
+                groups=groups,
+                minimum=0.0,
+                confidence=0.95,
+                seed=seed,
+            )
+            decayed[name] += found.decayed
+    assert decayed["person"] <= 6  # 2.5% of 80 and three standard errors
+    assert decayed["row"] > 16
+
+
+def test_infinite_loss_is_refused() -> None:
+    groups = np.arange(30)
+    with pytest.raises(ValueError, match="finite"):
+        loss_increase(
+            np.ones(30),
+            np.full(30, np.inf),
+            reference_groups=groups,
+            groups=groups,
+            minimum=0.05,
+            confidence=0.95,
+            seed=0,
+        )
+
+
+def test_too_little_data_says_how_much_is_needed() -> None:
+    reference, groups, thresholds = small()
+    found = alarms.verdict(
+        thresholds, reference, reference[:20], reference_groups=groups, groups=np.repeat(np.arange(5), 4)
+    )
+    assert (found.state, found.drift, found.measures) == ("insufficient data", False, ())
+    assert found.reason == "20 rows, at least 30 needed; 5 groups, at least 10 needed"
+    with pytest.raises(UserError, match="20 rows, at least 30 needed"):
+        alarms.calibrate(reference[:20], groups[:20], {"x": "number"}, rows=60)
+    with pytest.raises(UserError, match="no column 'y'"):
+        alarms.calibrate(reference, groups, {"y": "number"}, rows=60)
+    with pytest.raises(ValueError, match="at least 40 resamples"):
+        alarms.calibrate(reference, groups, {"x": "number"}, rows=60, resamples=38)
+
+
+def test_a_window_of_few_large_groups_is_worth_fewer_rows() -> None:
+    reference, groups, thresholds = small()
+    assert alarms.comparable_rows(np.repeat(np.arange(20), 3), groups) == 20  # 20 persons against single rows
+    assert alarms.comparable_rows(np.arange(20), np.repeat(np.arange(20), 3)) == 20  # never more than the window has
+    # sizes 1 and 3: 16 / 10 effective groups, of (1 + 9) / 4 rows each
+    assert alarms.comparable_rows(np.array([0, 1, 1, 1]), np.array([0, 1, 1, 1])) == 4
+    with pytest.raises(ValueError, match="calibrate for rows=20"):
+        alarms.verdict(
+            thresholds, reference, reference[:60], reference_groups=groups, groups=np.repeat(np.arange(20), 3)
+        )
