@@ -55,7 +55,7 @@ def sweep(
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study = optuna.create_study(
             storage=optuna.storages.JournalStorage(JournalFileBackend(str(journal))),
-            study_name=journal.stem,
+            study_name="sweep",  # Hyperband draws brackets from the name: the same for all
             direction="minimize",
             load_if_exists=True,
             pruner=pruner(min_resource=3, max_resource=epochs, n_warmup_steps=3, seed=seed),

@@ -1,0 +1,83 @@
+"""Workspaces for tests: a folder with params.yaml and a small table, its state kept inside it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+SMALL = {
+    "seed": 1,
+    "data": {"source": "rows.csv", "target": "bought"},
+    "clean": {},
+    "split": {"strategy": "group", "by": "customer", "validation": 0.2, "test": 0.2},
+    "normalize": {"rare_category": 3},
+    "model": {"layers": 1, "width": 8, "bins": 4, "embedding": 2},
+    "train": {"epochs": 3, "batch_size": 32},
+    "tune": {"trials": 2, "space": {"train.learning_rate": {"log": [1e-3, 1e-2]}}},
+    "evaluate": {"replicates": 100},
+    "register": {"name": "small"},
+    "monitor": {"window": 60},
+}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder as the current one, with `.state` inside it and no outer settings."""
+    for name in ("DVC_ROOT", "DVC_EXP_NAME", "MLFLOW_TRACKING_URI", "PIPELINE_STATE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    logging.getLogger("pipeline").setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def write_params(workspace: Path) -> Callable[..., dict]:
+    """Write params.yaml: the small default with sections updated, `write_params(split={"test": 0.3})`."""
+
+    def write(**sections: dict) -> dict:
+        params = {name: {**value, **sections.get(name, {})} if isinstance(value, dict) else value for name, value in SMALL.items()}
+        params |= {name: value for name, value in sections.items() if name not in SMALL or not isinstance(SMALL[name], dict)}
+        (workspace / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        return params
+
+    return write
+
+
+def purchases(rows: int = 400, seed: int = 0) -> pd.DataFrame:
+    """Rows of customers (3 or so each) with numbers, categories, a date, missing values and a learnable yes/no target."""
+    rng = np.random.default_rng(seed)
+    customer = np.sort(rng.integers(0, rows // 3, rows))
+    age = 20 + 50 * rng.random(rows // 3)[customer]
+    income = np.exp(rng.normal(8, 1, rows // 3))[customer]
+    city = rng.choice(["Rome", "Oslo", "Bern", "Lima"], rows // 3, p=[0.5, 0.3, 0.15, 0.05])[customer]
+    score = (age - 45) / 15 + (city == "Oslo") + rng.normal(0, 0.7, rows)
+    frame = pd.DataFrame(
+        {
+            "customer": [f"C{c:04d}" for c in customer],
+            "age": np.round(age, 1),
+            "income": np.round(income, 2),
+            "city": city,
+            "member": rng.choice(["true", "false"], rows),
+            "since": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 1000, rows), "D"),
+            "bought": np.where(score > 0, "yes", "no"),
+        }
+    )
+    frame.loc[rng.random(rows) < 0.1, "income"] = np.nan
+    frame.loc[rng.random(rows) < 0.05, "city"] = None
+    return frame
+
+
+@pytest.fixture
+def small(workspace: Path, write_params: Callable[..., dict]) -> Path:
+    """A workspace with rows.csv and params.yaml, ready for the stages."""
+    purchases().to_csv(workspace / "rows.csv", index=False)
+    write_params()
+    return workspace
