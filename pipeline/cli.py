@@ -20,8 +20,9 @@ from typing import Any
 import click
 
 from pipeline import paths
-from pipeline.config import Params, load
+from pipeline.config import Params
 from pipeline.errors import UserError
+from pipeline.params_file import load
 
 STAGES = {
     "collect": "Read data.source into data/raw.",
@@ -53,6 +54,9 @@ class Commands(click.Group):
             for message in error.messages:
                 click.secho(message, fg="red", err=True)
             ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(130)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.imports import closure
-from pipeline.paths import root
 
 
 def digest(files: Iterable[Path]) -> str:
@@ -32,10 +31,10 @@ def fingerprint(*, code: Path, data: Iterable[Path], params: Any) -> str:
 
 
 def commit() -> dict[str, str]:
-    """The git commit, branch and whether files differ from it; nothing outside a repository."""
+    """The git commit of this workspace, its branch and whether files differ from it; nothing outside a repository."""
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=root(), capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout.strip()
 
     try:
         return {
@@ -51,7 +50,7 @@ def environment() -> dict[str, str]:
     """Python, platform, versions of the libraries that decide numbers, the lock's digest, DVC's experiment name."""
     libraries = ("tensorflow", "keras", "numpy", "duckdb", "optuna", "mlflow", "dvc", "evidently", "scikit-learn")
     found = {f"version.{name}": importlib.metadata.version(name) for name in libraries}
-    lock = root() / "requirements.lock"
+    lock = Path("requirements.lock")
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

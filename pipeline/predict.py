@@ -96,7 +96,9 @@ def _typed(values: pd.Series, name: str, raw: str) -> pa.Array:
         if raw == "number":
             return pa.array(pd.to_numeric(values).to_numpy(dtype="float64", na_value=np.nan), pa.float64(), from_pandas=True)
         if raw == "boolean":
-            return pa.array([None if missing else _boolean(value) for value, missing in zip(values, values.isna(), strict=True)], pa.bool_())
+            return pa.array(
+                [None if missing else _boolean(value) for value, missing in zip(values, values.isna(), strict=True)], pa.bool_()
+            )
         return pa.array(pd.to_datetime(values), pa.timestamp("us"), from_pandas=True)
     except (ValueError, TypeError, pa.ArrowException) as error:
         example = next(iter(present), None)

@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.predict import Model
 
 
-class Packaged(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+class Packaged(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]
     """Raw rows to predictions, by the files that the package carries."""
 
     def load_context(self, context: Any) -> None:

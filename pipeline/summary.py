@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pipeline import files, paths, tracking
@@ -28,21 +29,32 @@ def facts() -> dict[str, Any]:
     }
 
 
+def number(value: float, sign: str = "") -> str:
+    """A value with the digits a reader needs: 0.0284, 0.706, 51,258."""
+    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:{sign},.{min(digits, 4)}f}"
+
+
+def spread(low: float, high: float, sign: str = "") -> str:
+    """An interval."""
+    return f"[{number(low, sign)}, {number(high, sign)}]"
+
+
 def result(found: dict[str, Any]) -> str:
     """The main metric on the test split with its interval, in words."""
     metric = MAIN[found["schema"]["task"]]
     value = found["test"]["models"]["network"][metric]
-    return f"{SHOWN[metric]} {value['value']:.4g} [{value['low']:.4g}, {value['high']:.4g}] on {found['test']['rows']:,} test rows"
+    return f"{SHOWN[metric]} {number(value['value'])} {spread(value['low'], value['high'])} on {found['test']['rows']:,} test rows"
 
 
 def against(found: dict[str, Any], other: str) -> str:
     """How the network stands against a baseline, by the interval of the paired difference."""
     metric = MAIN[found["schema"]["task"]]
     difference = found["test"]["differences"][other][metric]
-    sign = -1 if metric in LOWER_IS_BETTER else 1
-    value, low, high = sign * difference["value"], *sorted((sign * difference["low"], sign * difference["high"]))
-    verdict = "better than" if low > 0 else "worse than" if high < 0 else "not surely different from"
-    return f"{verdict} {NAMES[other]} by {value:.3g} {SHOWN[metric]} [{low:.3g}, {high:.3g}]"
+    value, ends = difference["value"], (difference["low"], difference["high"])
+    better, worse = (ends[0] > 0, ends[1] < 0) if metric not in LOWER_IS_BETTER else (ends[1] < 0, ends[0] > 0)
+    verdict = "better than" if better else "worse than" if worse else "not surely different from"
+    return f"{verdict} {NAMES[other]} ({SHOWN[metric]} {number(value, '+')} {spread(*ends, sign='+')})"
 
 
 NAMES = {"boosting": "gradient boosting", "linear": "a linear model", "prior": "the prior"}

@@ -34,7 +34,6 @@ def uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{paths.state() / 'mlflow.db'}"
 
 
-@cache
 def _mlflow() -> Any:
     """MLflow, quiet, without telemetry, and giving up on a dead server within seconds; the user's settings win."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -49,12 +48,16 @@ def _mlflow() -> Any:
     return mlflow
 
 
-@cache
 def client() -> MlflowClient:
     """A client of the store, which is made first where it is not there yet (one process at a time)."""
+    return _client(uri())
+
+
+@cache
+def _client(store: str) -> MlflowClient:
     mlflow = _mlflow()
     with _lock("store"):
-        found = mlflow.MlflowClient(uri())
+        found: MlflowClient = mlflow.MlflowClient(store)
         found.search_experiments(max_results=1)
     return found
 
@@ -75,7 +78,9 @@ def experiment(name: str) -> str:
         try:
             return client().create_experiment(name, (paths.state() / "artifacts").as_uri() if local else None)
         except MlflowException:  # made by another machine meanwhile
-            return str(client().get_experiment_by_name(name).experiment_id)
+            if found := client().get_experiment_by_name(name):
+                return str(found.experiment_id)
+            raise
 
 
 def tolerant(function: Any) -> Any:
@@ -246,7 +251,7 @@ def _system_metrics(run_id: str | None) -> Iterator[None]:
         return
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    monitor = SystemMetricsMonitor(run_id, sampling_interval=2, resume_logging=True, tracking_uri=uri())
+    monitor = SystemMetricsMonitor(run_id, sampling_interval=1, resume_logging=True, tracking_uri=uri())
     monitor.start()
     try:
         yield
@@ -271,7 +276,13 @@ def log_study(name: str, study: str, trials: Iterable[Mapping[str, Any]], best: 
     for trial in trials:
         if str(trial["number"]) in known:
             continue
-        child_tags = {"mlflow.parentRunId": parent, "study": study, "stage": "trial", "trial": str(trial["number"]), "state": trial["state"]}
+        child_tags = {
+            "mlflow.parentRunId": parent,
+            "study": study,
+            "stage": "trial",
+            "trial": str(trial["number"]),
+            "state": trial["state"],
+        }
         child_tags["mlflow.runName"] = f"sweep {study[:6]} trial {trial['number']}"
         child = client().create_run(where, start_time=trial["start"], tags=child_tags).info.run_id
         curve = [Metric("validation/loss", value, trial["start"], epoch) for epoch, value in trial["curve"].items()]
@@ -285,7 +296,9 @@ def log_study(name: str, study: str, trials: Iterable[Mapping[str, Any]], best: 
     return str(parent)
 
 
-def save_package(files: Path, code: Path, columns: Iterable[str], outputs: Mapping[str, str], example: Any, package: Path, versions: Iterable[str]) -> None:
+def save_package(
+    files: Path, code: Path, columns: Iterable[str], outputs: Mapping[str, str], example: Any, package: Path, versions: Iterable[str]
+) -> None:
     """Write an MLflow pyfunc model (models from code) around the folder `files` into `package`.
 
     Args:

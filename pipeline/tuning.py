@@ -123,7 +123,8 @@ def _suggest(trial: optuna.Trial, key: str, interval: Interval) -> Scalar:
         return trial.suggest_float(key, *interval.uniform)
     if interval.int_:
         return trial.suggest_int(key, *interval.int_)
-    return trial.suggest_categorical(key, interval.choice)  # type: ignore[no-any-return, arg-type]
+    chosen: Scalar = trial.suggest_categorical(key, interval.choice or ())  # type: ignore[assignment]
+    return chosen
 
 
 def _maker(module: Any, base: type, name: str, key: str) -> Callable[..., Any]:

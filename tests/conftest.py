@@ -81,3 +81,25 @@ def small(workspace: Path, write_params: Callable[..., dict]) -> Path:
     purchases().to_csv(workspace / "rows.csv", index=False)
     write_params()
     return workspace
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory):
+    """A repository in which `pipeline run` has run all ten stages; tests must leave it as it is."""
+    from repository import Repository
+
+    made = Repository(tmp_path_factory.mktemp("finished"))
+    made.output = made.pipeline("run")
+    return made
+
+
+@pytest.fixture
+def copied(finished, tmp_path: Path):
+    """A copy of the finished repository to change."""
+    import copy
+    import shutil
+
+    shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    again = copy.copy(finished)
+    again.folder = tmp_path / "copy"
+    return again

@@ -5,6 +5,8 @@ Everything in which engines differ stands here, so that the same expressions can
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +34,13 @@ def engine() -> Iterator[Backend]:
 
 
 def read(backend: Backend, file: Path) -> ir.Table:
-    """The table that `write` wrote."""
+    """The table that `write` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if not file.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
     return backend.read_parquet(file)
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 GRID = 256  # intervals of the quantile grid from which a network places its bins
 
+Task = Literal["binary", "multiclass", "regression"]
 Part = Literal["value", "missing", "days", "month", "weekday", "hour"]
 
 
@@ -49,7 +50,7 @@ class Target:
 class Preprocessor:
     """All that was fitted on train."""
 
-    task: str
+    task: Task
     target: Target
     numbers: tuple[Number, ...]
     categories: tuple[Category, ...]

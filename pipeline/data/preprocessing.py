@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ibis
 import ibis.expr.types as ir
@@ -18,12 +18,13 @@ from ibis.backends.duckdb import Backend
 
 from pipeline.config import NormalizeParams
 from pipeline.data.cleaning import clean
-from pipeline.data.engine import ROW_ID
-from pipeline.data.fitted import GRID, Category, Number, Preprocessor, Target
-from pipeline.data.schema import Schema
+from pipeline.data.engine import ROW_ID, read
+from pipeline.data.fitted import GRID, Category, Number, Preprocessor, Target, Task
+from pipeline.data.schema import Schema, is_whole
 from pipeline.errors import UserError
 
 TEXT_WORDS = 3.0  # mean words per value from which a column of mostly distinct values is free text, else an id
+
 
 def fit(backend: Backend, train: ir.Table, schema: Schema, normalize: NormalizeParams, *, group: str | None) -> Preprocessor:
     """Fit on the clean rows of train; `group` is set aside, since its values never return.
@@ -45,7 +46,7 @@ def fit(backend: Backend, train: ir.Table, schema: Schema, normalize: NormalizeP
     if not numbers and not categories:
         raise UserError("normalize: no column is left to learn from:", *(f"  {name}: {reason}" for name, reason in aside.items()))
     target = _target(backend, train, schema)
-    fitted = Preprocessor(schema.task, target, tuple(numbers), tuple(categories), aside)
+    fitted = Preprocessor(cast(Task, schema.task), target, tuple(numbers), tuple(categories), aside)
     return _with_grids(backend, train, fitted)
 
 
@@ -59,7 +60,7 @@ def _statistics(backend: Backend, train: ir.Table, kinds: dict[str, str], schema
             parts |= {f"{at}:{what}": getattr(column, what)() for what in ("min", "max", "mean")}
             parts[f"{at}:std"] = column.std(how="pop")
             parts[f"{at}:quartiles"] = column.quantile([0.25, 0.5, 0.75])
-            parts[f"{at}:whole"] = (column.round() == column).all()
+            parts[f"{at}:whole"] = is_whole(column).all()
         elif kind == "datetime":
             for part in ("days", "month", "weekday", "hour"):
                 parts[f"{at}:{part}"] = _part(column, part).nunique()
@@ -105,7 +106,7 @@ def _numbers(name: str, kind: str, stats: dict[str, Any], method: str) -> Iterat
     else:
         spread = stats["days_max"] - stats["days_min"]
         yield Number(name, "days", stats["days_min"], spread or 1.0)
-        yield from (Number(name, part) for part in ("month", "weekday", "hour") if stats[part] > 1)  # type: ignore[arg-type]
+        yield from (Number(name, part) for part in ("month", "weekday", "hour") if stats[part] > 1)
     if stats["values"] < stats["rows"]:
         yield Number(name, "missing")
 
@@ -157,7 +158,7 @@ def apply(table: ir.Table, fitted: Preprocessor, **kept: ir.Value) -> ir.Table:
 
 def batches(backend: Backend, file: Path, fitted: Preprocessor, *, group: str | None) -> pa.RecordBatchReader:
     """The inputs of a clean table in the order of its row ids, beside columns target and, where asked, group (as text)."""
-    table = backend.read_parquet(file).order_by(ROW_ID)
+    table = read(backend, file).order_by(ROW_ID)
     kept = {"target": table[fitted.target.column]} | ({"group": table[group].cast("string")} if group else {})
     return backend.to_pyarrow_batches(apply(table, fitted, **kept), chunk_size=65_536)
 

@@ -25,6 +25,8 @@ FEW_CLASSES = 10  # whole-number targets with at most this many values are read 
 
 Raw = Literal["text", "number", "boolean", "datetime"]
 
+UNFIT = (("number", "datetime"), ("boolean", "datetime"), ("datetime", "number"), ("datetime", "boolean"))  # override, source's type
+
 
 @dataclass(frozen=True)
 class Column:
@@ -76,6 +78,24 @@ def text_value(column: ir.Column, missing: tuple[str, ...]) -> ir.StringValue:
     return ibis.ifelse(text.isin(missing), ibis.null("string"), text) if missing else text
 
 
+def present(column: ir.Column, missing: tuple[str, ...]) -> ir.Column:
+    """A column with everything that stands for no value as missing: the missing tokens in text, NaN among numbers."""
+    if raw_type(column) == "text":
+        return text_value(column, missing)
+    return ibis.ifelse(column.isnan(), ibis.null(column.type()), column) if column.type().is_floating() else column
+
+
+def is_whole(number: ir.FloatingValue) -> ir.BooleanValue:
+    """Whether a float64 has no fraction (rounding it would go by way of a 64-bit integer, which large numbers overflow)."""
+    return number % 1.0 == 0.0
+
+
+def as_timestamp(text: ir.StringValue) -> ir.TimestampValue:
+    """ISO 8601 text as a timestamp; missing where it is none (the engine would read `infinity` as one)."""
+    written = (text.length() >= 8) & ~text.lower().endswith("infinity")
+    return ibis.ifelse(written, text, ibis.null("string")).try_cast("timestamp")
+
+
 def infer(
     backend: Backend,
     table: ir.Table,
@@ -100,6 +120,13 @@ def infer(
     counts = _count(backend, table, names, missing)
     columns = [_column(table, name, counts, overrides) for name in names]
     at = names.index(target)
+    unfit = [
+        f"data.columns.{name}: {kind} does not fit: the source types it as {raw}"
+        for name, kind in overrides.items()
+        if (kind, raw := raw_type(table[name])) in UNFIT
+    ]
+    if unfit:
+        raise UserError(*unfit)
     if target in overrides and overrides[target] not in ("number", "category", "boolean"):
         raise UserError(f"data.columns.{target}: the target must be number, category or boolean, got {overrides[target]}")
     columns[at], task = _target(backend, table, columns[at], counts, task, missing)
@@ -113,13 +140,13 @@ def _count(backend: Backend, table: ir.Table, names: list[str], missing: tuple[s
     parts = {}
     for at, name in enumerate(names):
         raw = table[name]
-        value = text_value(raw, missing)
-        parts[f"{at}:values"] = (value if raw_type(raw) == "text" else raw).count()
+        value = present(raw, missing)
+        parts[f"{at}:values"] = value.count()
         if raw_type(raw) != "text":
             continue
         parts[f"{at}:number"] = value.try_cast("float64").count()
         parts[f"{at}:boolean"] = value.lower().isin(TRUE + FALSE).sum()
-        parts[f"{at}:datetime"] = ibis.ifelse(value.length() >= 8, value, ibis.null("string")).try_cast("timestamp").count()
+        parts[f"{at}:datetime"] = as_timestamp(value).count()
         for form in DATE_FORMATS:
             parts[f"{at}:{form}"] = try_strptime(value, form).count()
     found = backend.to_pyarrow(table.aggregate(**parts)).to_pylist()[0]
@@ -136,7 +163,11 @@ def _column(table: ir.Table, name: str, counts: Mapping[str, int], overrides: Ma
     raw, values = raw_type(table[name]), counts[f"{name}:values"]
     formats = [form for form in DATE_FORMATS if raw == "text" and values and counts[f"{name}:{form}"] == values]
     if name in overrides:
-        return Column(name, raw, overrides[name], "set in data.columns", formats[0] if formats else None)
+        form = None
+        if raw == "text" and overrides[name] == "datetime":  # what most values fit; the others are unreadable
+            most = max(DATE_FORMATS, key=lambda form: counts[f"{name}:{form}"])
+            form = most if counts[f"{name}:{most}"] > counts[f"{name}:datetime"] else None
+        return Column(name, raw, overrides[name], "set in data.columns", form)
     if not values:
         return Column(name, raw, "ignore", "every value is missing")
     if raw != "text":
@@ -147,7 +178,9 @@ def _column(table: ir.Table, name: str, counts: Mapping[str, int], overrides: Ma
     if len(formats) == 1:
         return Column(name, raw, "datetime", f"all {values} values read as {formats[0]}", formats[0])
     if formats:
-        return Column(name, raw, "category", f"dates, but {' and '.join(formats)} both fit: set data.columns.{name}: datetime to take the first")
+        return Column(
+            name, raw, "category", f"dates, but {' and '.join(formats)} both fit: set data.columns.{name}: datetime to take the first"
+        )
     number = counts[f"{name}:number"]
     note = f", {number} of {values} values read as numbers" if number else ""
     return Column(name, raw, "category", f"text{note}")
@@ -160,10 +193,10 @@ def _target(
     name, place = column.name, f"data.target: {column.name!r}"
     if not counts[f"{name}:values"]:
         raise UserError(f"{place} has no value in any row")
-    value = text_value(table[name], missing) if column.raw == "text" else table[name]
+    value = present(table[name], missing)
     number = column.kind == "number" or (column.raw == "text" and counts[f"{name}:number"] == counts[f"{name}:values"])
-    whole = value.try_cast("float64").round() == value.try_cast("float64") if number else ibis.literal(True)
-    found = backend.to_pyarrow(table.aggregate(distinct=value.nunique(), whole=whole.all())).to_pylist()[0]
+    whole = is_whole(value.try_cast("float64")).all() if number else ibis.literal(True)
+    found = backend.to_pyarrow(table.aggregate(distinct=value.nunique(), whole=whole)).to_pylist()[0]
     distinct = int(found["distinct"])
     if distinct == 1:
         raise UserError(f"{place} is constant: there is nothing to predict")

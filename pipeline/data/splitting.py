@@ -6,6 +6,7 @@ when rows are added or reordered.  The key is the row's id, or its group.
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from pipeline.config import SplitParams
-from pipeline.data.engine import MISSING, ROW_ID, SEPARATOR, threshold, uniform
+from pipeline.config import Scalar, SplitParams
+from pipeline.data.engine import MISSING, ROW_ID, SEPARATOR, read, threshold, uniform
 from pipeline.data.schema import Schema
 from pipeline.errors import UserError
 from pipeline.paths import SIDES
@@ -61,16 +62,33 @@ def _held_back(table: ir.Table, split: SplitParams) -> ir.BooleanValue:
     column = table[split.production.column]
     if column.type().is_string():
         return column.isin([str(value) for value in split.production.values]).fill_null(False)
+    read = {"float64": _number, "boolean": _boolean, "timestamp": _moment}[str(column.type()).partition("(")[0]]
     try:
-        return column.isin([ibis.literal(value).cast(column.type()) for value in split.production.values]).fill_null(False)
-    except Exception as error:  # ibis has no common base for a literal that cannot be cast
+        return column.isin([read(value) for value in split.production.values]).fill_null(False)
+    except (TypeError, ValueError) as error:
         raise UserError(f"split.production.in: {list(split.production.values)} do not fit {column.get_name()}: {error}") from None
+
+
+def _moment(value: Scalar) -> datetime:
+    return datetime.fromisoformat(str(value))
+
+
+def _number(value: Scalar) -> float:
+    if isinstance(value, bool):
+        raise TypeError(f"expected numbers, got {value}")
+    return float(value)
+
+
+def _boolean(value: Scalar) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected true or false, got {value!r}")
+    return value
 
 
 def raw_rows(backend: Backend, raw: Path, side: Path) -> pd.DataFrame:
     """The rows of a side as the source has them, in the side's order; the row id leads back to them."""
-    ids = backend.read_parquet(side).select(ROW_ID)
-    return backend.to_pandas(backend.read_parquet(raw).semi_join(ids, ROW_ID).order_by(ROW_ID)).drop(columns=ROW_ID)
+    ids = read(backend, side).select(ROW_ID)
+    return backend.to_pandas(read(backend, raw).semi_join(ids, ROW_ID).order_by(ROW_ID)).drop(columns=ROW_ID)
 
 
 def describe(backend: Backend, sided: ir.Table, schema: Schema, split: SplitParams) -> dict[str, Any]:
@@ -90,13 +108,20 @@ def describe(backend: Backend, sided: ir.Table, schema: Schema, split: SplitPara
         for row in backend.to_pyarrow(sided.group_by(SIDE).aggregate(mean=target.mean())).to_pylist():
             sides[row[SIDE]]["target_mean"] = None if row["mean"] is None else float(f"{row['mean']:.9g}")
     else:
-        counts = sided.filter(target.notnull()).group_by([SIDE, schema.target]).aggregate(rows=ibis._.count())
-        for row in backend.to_pyarrow(counts.order_by([SIDE, schema.target])).to_pylist():
-            sides[row[SIDE]].setdefault("classes", {})[row[schema.target]] = row["rows"]
+        labels = sided.filter(target.notnull()).select(SIDE, target.name("class"))  # the target itself may be called rows
+        counts = labels.group_by([SIDE, "class"]).aggregate(rows=ibis._.count())
+        for row in backend.to_pyarrow(counts.order_by([SIDE, "class"])).to_pylist():
+            sides[row[SIDE]].setdefault("classes", {})[row["class"]] = row["rows"]
     _check(sides, schema, split)
     ordered = {side: sides[side] for side in SIDES if side in sides}
     unlabelled = sides.get(None, {}).get("rows", 0)
-    return {"strategy": split.strategy, "by": split.by, "sides": ordered, "unlabelled": unlabelled, "equal_to_train": _equal(backend, sided)}
+    return {
+        "strategy": split.strategy,
+        "by": split.by,
+        "sides": ordered,
+        "unlabelled": unlabelled,
+        "equal_to_train": _equal(backend, sided),
+    }
 
 
 def _check(sides: dict[Any, dict[str, Any]], schema: Schema, split: SplitParams) -> None:
@@ -110,7 +135,9 @@ def _check(sides: dict[Any, dict[str, Any]], schema: Schema, split: SplitParams)
         elif schema.task != "regression":
             have = sides[side].get("classes", {})
             if len(have) < 2:
-                wrong.append(f"split: {side} has one class only ({', '.join(have)}): use strategy stratified, larger shares or another seed")
+                wrong.append(
+                    f"split: {side} has one class only ({', '.join(have)}): use strategy stratified, larger shares or another seed"
+                )
             elif side == "train" and (absent := [name for name in classes if name not in have]):
                 wrong.append(f"split: train lacks class {', '.join(absent)}: too few rows of it; merge it, add rows or use another seed")
     if wrong:

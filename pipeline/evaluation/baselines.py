@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.data.fitted import Task
 from pipeline.errors import UserError
-from pipeline.evaluation.metrics import Array, Floats, Task
+from pipeline.evaluation.metrics import Array, Floats
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -25,8 +26,7 @@ BOOSTING_CATEGORIES = 255  # the most that scikit-learn's histograms can tell ap
 
 DEFINITIONS: Mapping[str, str] = {
     "prior": "The same for every row: the shares of the classes in train, or the mean of the target.",
-    "linear": "Logistic or ridge regression on numbers and one-hot categories, "
-    f"fitted to at most {LINEAR_ROWS:,} random rows of train.",
+    "linear": f"Logistic or ridge regression on numbers and one-hot categories, fitted to at most {LINEAR_ROWS:,} random rows of train.",
     "boosting": "Histogram gradient boosting with scikit-learn's defaults; "
     f"in a column of more than {BOOSTING_CATEGORIES} categories the rarest count as one.",
 }

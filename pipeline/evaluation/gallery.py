@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from pipeline.data.fitted import Task
 from pipeline.evaluation import figures
-from pipeline.evaluation.metrics import Array, Task, confusion, predicted_class
+from pipeline.evaluation.metrics import Array, confusion, predicted_class
 
 
 def curves(task: Task, y: Array, outputs: Array) -> dict[str, Mapping[str, Array]]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.evaluation.metrics import METRICS, Array, Floats, Ints, Task, checked
+from pipeline.data.fitted import Task
+from pipeline.evaluation.metrics import METRICS, Array, Floats, Ints, checked
 
 MAX_UNITS = 20_000  # more groups are merged, which gives the standard error a noise of 1 / sqrt(2 * 20,000) = 0.5%
 CHUNK = 2**22  # weights evaluated at once, 32 MiB

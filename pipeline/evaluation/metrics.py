@@ -19,20 +19,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Task = Literal["binary", "multiclass", "regression"]
+from pipeline.data.fitted import Task
+
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer[Any]]
 Evaluate = Callable[[Floats], Floats]  # (replicates, units) weights -> (replicates,) values
 
-PROBABILITY_FLOOR = (
-    1e-7  # log loss clips here, about the resolution of float32: one sure mistake costs 16.1, not infinity
-)
+PROBABILITY_FLOOR = 1e-7  # log loss clips here, about the resolution of float32: one sure mistake costs 16.1, not infinity
 THRESHOLD = 0.5
 
 

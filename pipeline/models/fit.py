@@ -84,9 +84,10 @@ def fit(
         order = np.random.default_rng((seed, epoch)).permutation(len(train))
         shuffled = {name: np.asarray(block)[order] for name, block in inputs(train, fitted).items()}
         log = network.fit(shuffled, y[order], batch_size=params.batch_size, shuffle=False, verbose=0)
-        row = {"train/loss": log.history["loss"][0]} | _validate(network, fitted, validation, truth)
-        if not math.isfinite(row["train/loss"] + row["validation/loss"]):
+        loss, predicted = log.history["loss"][0], outputs(network, fitted, inputs(validation, fitted))
+        if not (math.isfinite(loss) and np.isfinite(predicted).all()):
             raise UserError(f"train: the loss is not finite in epoch {epoch}: lower train.learning_rate (now {params.learning_rate:g})")
+        row = {"train/loss": loss} | _measures(fitted, truth, predicted)
         progress.add(row | {"seconds": time.monotonic() - started}, network)
         on_epoch(epoch, progress.history[-1])
         if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -131,8 +132,8 @@ def optimizer(params: TrainParams, steps: int) -> keras.optimizers.Optimizer:
     return made
 
 
-def _validate(network: keras.Model, fitted: Preprocessor, validation: Side, truth: np.ndarray) -> dict[str, float]:
-    found = metrics.compute(fitted.task, truth, outputs(network, fitted, inputs(validation, fitted)))
+def _measures(fitted: Preprocessor, truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    found = metrics.compute(fitted.task, truth, predicted)
     loss = found["log_loss"] if "log_loss" in found else (found["rmse"] / fitted.target.std) ** 2
     return {"validation/loss": loss} | {f"validation/{name}": value for name, value in found.items()}
 
@@ -158,7 +159,7 @@ class Progress:
         arrays |= {f"best_{at}": weight for at, weight in enumerate(self.best_weights)}
         file.parent.mkdir(parents=True, exist_ok=True)
         fresh = file.with_name(f"{file.stem}.new.npz")
-        np.savez(fresh, meta=json.dumps({"history": self.history, "best_epoch": self.best_epoch}), **arrays)
+        np.savez(fresh, allow_pickle=False, meta=json.dumps({"history": self.history, "best_epoch": self.best_epoch}), **arrays)
         os.replace(fresh, file)
 
     @classmethod

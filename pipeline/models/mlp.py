@@ -29,9 +29,7 @@ def encode(inputs: dict[str, Any], fitted: Preprocessor, model: ModelParams) -> 
         parts.append(OneHot(sizes, name="one_hot")(codes))
     x = parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="columns")(parts)
     for at in range(1, model.layers + 1):
-        x = keras.layers.Dense(
-            model.width, model.activation, kernel_initializer=initializer(model.activation), name=f"hidden_{at}"
-        )(x)
+        x = keras.layers.Dense(model.width, model.activation, kernel_initializer=initializer(model.activation), name=f"hidden_{at}")(x)
         x = keras.layers.Dropout(model.dropout, name=f"dropout_{at}")(x)
     return x
 

@@ -99,7 +99,7 @@ def calibrate(
     rows: int,
     false_alarm_rate: float = 0.05,
     minimum_effect: float = 0.1,
-    resamples: int = 400,
+    resamples: int = 1000,
     seed: int = 0,
 ) -> Thresholds:
     """Learn from the reference the threshold of every column for windows of `rows` rows.
@@ -108,9 +108,9 @@ def calibrate(
     for numbers, in Jensen-Shannon distance for categories and missing shares (0.1 is a missing share that rises from
     0 to 3%).  resamples: pseudo-windows; each meets 20 pseudo-references.
 
-    All distances are studentised by their mean and standard deviation under the null; the largest over the columns is
-    one draw of the max statistic (Westfall and Young 1993, single-step maxT; Romano and Wolf 2005 studentise it).  A
-    distance not above the minimum effect can never alarm and so takes no part.  Memory: resamples x distinct
+    Every distance is judged by its p-value under the null; the smallest over the columns is one draw of the statistic
+    whose tail is held (Westfall and Young 1993, single-step minP: it treats columns alike, whatever the shape of their
+    tails).  A distance not above the minimum effect can never alarm and so takes no part.  Memory: resamples x distinct
     values of one column x 8 bytes, a few times over.
 
     UserError when the reference is too small or lacks a column; ValueError when resamples cannot resolve the rate.
@@ -137,8 +137,7 @@ def calibrate(
                 distances[index] = distance(coded, of_references, of_windows, aspect)
     levels = _common_levels(np.nan_to_num(distances, nan=0.0), tail, minimum_effect)  # NaN: nothing to compare
     thresholds = tuple(
-        Threshold(column, kinds[column], aspect, float(level))
-        for (column, aspect), level in zip(measures, levels, strict=True)
+        Threshold(column, kinds[column], aspect, float(level)) for (column, aspect), level in zip(measures, levels, strict=True)
     )
     return Thresholds(rows, false_alarm_rate, minimum_effect, resamples, seed, thresholds)
 
@@ -202,15 +201,20 @@ def verdict(
 
 def _common_levels(distances: Floats, tail: int, minimum: float) -> Floats:
     """The thresholds (measures,) from null distances (measures, references, windows) such that under nine of ten
-    references fewer than `tail` windows of all have a measure strictly above its threshold."""
-    centre, spread = distances.mean(axis=(1, 2)), distances.std(axis=(1, 2))
-    scale = np.where(spread > 0, spread, np.inf)[:, None, None]  # what never varies takes no part
-    largest = np.where(distances > minimum, (distances - centre[:, None, None]) / scale, -np.inf).max(axis=0)
-    critical = np.sort(np.sort(largest, axis=1)[:, -tail])  # (references,) ascending
-    held = critical[math.ceil(_REFERENCES_HELD * len(critical)) - 1]
-    if np.isneginf(held):  # chance alone rarely passes the minimum effect
-        return np.full(len(distances), minimum)
-    return np.asarray(np.maximum(centre + held * spread, minimum))
+    references fewer than `tail` windows of all have a measure strictly above its threshold.
+
+    Each measure's distances are turned into their p-values among all its null distances, so that a column with a long
+    tail raises its own threshold only; the smallest p-value of a window is what is held."""
+    measures, references, _windows = distances.shape
+    pooled = np.sort(distances.reshape(measures, -1), axis=1)
+    count = pooled.shape[1]
+    reached = [count - np.searchsorted(one, own, side="left") for one, own in zip(pooled, distances, strict=True)]
+    smallest = np.where(distances > minimum, np.stack(reached), count).min(axis=0)  # (references, windows): p x count
+    critical = np.sort(np.partition(smallest, tail - 1, axis=1)[:, tail - 1])  # (references,) ascending
+    held = int(critical[references - math.ceil(_REFERENCES_HELD * references)])
+    if held == count:  # chance alone rarely passes the minimum effect
+        return np.full(measures, minimum)
+    return np.maximum(pooled[:, count - held], minimum)
 
 
 def _observe(measure: Threshold, reference: pd.DataFrame, current: pd.DataFrame) -> Observed:

@@ -73,9 +73,7 @@ def encode(column: pd.Series, kind: Kind) -> Coded:
         codes = np.full(len(values), len(support), dtype=np.intp)
         codes[finite] = inverse
         return Coded(kind, support, codes)
-    found, uniques = pd.factorize(
-        column
-    )  # -1 for a missing value; hashing, since categories of mixed types do not sort
+    found, uniques = pd.factorize(column)  # -1 for a missing value; hashing, since categories of mixed types do not sort
     labels, of_unique = np.unique(np.array([str(value) for value in uniques], dtype=object), return_inverse=True)
     return Coded(kind, labels, np.append(of_unique, len(labels)).astype(np.intp)[found])
 

@@ -12,18 +12,17 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from pipeline.data.fitted import Task
 from pipeline.monitoring.alarms import Threshold, Thresholds
 from pipeline.monitoring.drift import METHODS, MISSING_METHOD, Kind, column_or_missing, encode
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
-
-Task = Literal["binary", "multiclass", "regression"]
 
 ROW_CAP = 20_000
 
@@ -59,9 +58,7 @@ def write_report(
     names = {measure: name for measure, name in names.items() if _is_shown(measure, of_old[name], of_now[name])}
     # A label beside the compared columns keeps its own name; one that is itself compared stands twice.
     label = _free_name(target, names.values())
-    labelled_old, labelled_now = (
-        _labelled(frame, side.get(target), label, task) for frame, side in ((of_old, old), (of_now, now))
-    )
+    labelled_old, labelled_now = (_labelled(frame, side.get(target), label, task) for frame, side in ((of_old, old), (of_now, now)))
     performance = _can_be_judged(labelled_old, labelled_now, label, task)
     rows = {
         f"{side}_{what}": count
@@ -77,16 +74,12 @@ def write_report(
         drift = _drift_snapshot(of_old, of_now, names, [*kinds], rows)
         snapshots = {"report.json": drift}
         if performance:
-            snapshots["performance.json"] = _performance_snapshot(
-                labelled_old, labelled_now, task, label, prediction, rows
-            )
+            snapshots["performance.json"] = _performance_snapshot(labelled_old, labelled_now, task, label, prediction, rows)
         for name, snapshot in snapshots.items():
             (directory / name).write_text(snapshot.dumps(), encoding="utf-8")
         (directory / "report.html").write_text(_page([*snapshots.values()]), encoding="utf-8")
         scores = {
-            one["config"]["column"]: float(one["value"])
-            for one in drift.dict()["metrics"]
-            if one["metric_name"].startswith("ValueDrift(")
+            one["config"]["column"]: float(one["value"]) for one in drift.dict()["metrics"] if one["metric_name"].startswith("ValueDrift(")
         }
     columns = [_entry(measure, scores.get(name)) for measure, name in names.items()]
     return {"columns": columns, "performance": performance, "rows": rows}
@@ -104,9 +97,7 @@ def _drift_snapshot(
     from evidently.presets import DataSummaryPreset
 
     numbers = [name for measure, name in names.items() if _is_number(measure)]
-    definition = DataDefinition(
-        numerical_columns=numbers, categorical_columns=[name for name in names.values() if name not in numbers]
-    )
+    definition = DataDefinition(numerical_columns=numbers, categorical_columns=[name for name in names.values() if name not in numbers])
     drifts = [
         ValueDrift(column=name, method=_method(measure), threshold=measure.threshold)
         for measure, name in names.items()
@@ -132,14 +123,10 @@ def _performance_snapshot(
     from evidently.presets import ClassificationPreset, RegressionPreset
 
     if task == "regression":
-        definition = DataDefinition(
-            numerical_columns=[label, prediction], regression=[Regression(target=label, prediction=prediction)]
-        )
+        definition = DataDefinition(numerical_columns=[label, prediction], regression=[Regression(target=label, prediction=prediction)])
     elif task == "binary":
         binary = BinaryClassification(target=label, prediction_probas=prediction, pos_label=1)
-        definition = DataDefinition(
-            numerical_columns=[prediction], categorical_columns=[label], classification=[binary]
-        )
+        definition = DataDefinition(numerical_columns=[prediction], categorical_columns=[label], classification=[binary])
     else:
         multiclass = MulticlassClassification(target=label, prediction_labels=prediction)
         definition = DataDefinition(categorical_columns=[label, prediction], classification=[multiclass])
@@ -183,8 +170,7 @@ def _sample(side: pd.DataFrame, seed: int) -> pd.DataFrame:
 def _names(measures: Iterable[Threshold], taken: set[str]) -> dict[Threshold, str]:
     """The report's column for every measure: the column itself, or one that says which of its values are missing."""
     return {
-        measure: measure.column if measure.aspect == "values" else _free_name(f"{measure.column} (missing)", taken)
-        for measure in measures
+        measure: measure.column if measure.aspect == "values" else _free_name(f"{measure.column} (missing)", taken) for measure in measures
     }
 
 
@@ -198,9 +184,7 @@ def _prepared(side: pd.DataFrame, other: pd.DataFrame, names: Mapping[Threshold,
     """One side as Evidently shall see it; the other side is read only for a label of missing that is free on both."""
     columns = {}
     for measure, name in names.items():
-        coded, beside = (
-            encode(column_or_missing(frame.get(measure.column), len(frame)), measure.kind) for frame in (side, other)
-        )
+        coded, beside = (encode(column_or_missing(frame.get(measure.column), len(frame)), measure.kind) for frame in (side, other))
         missing = coded.codes == len(coded.support)
         if measure.aspect == "missing":
             columns[name] = np.where(missing, "missing", "present").astype(object)

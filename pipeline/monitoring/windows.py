@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -68,7 +69,7 @@ def labels(target: pd.Series, fitted: Preprocessor) -> np.ndarray:
 def losses(target: np.ndarray, outputs: np.ndarray, fitted: Preprocessor) -> np.ndarray:
     """Log loss (nats) or squared error of each row, nan where there is no label."""
     if fitted.task == "regression":
-        return np.asarray((target - outputs) ** 2)
+        return (target - outputs) ** 2
     known = ~np.isnan(target)
     codes = np.where(known, target, 0).astype(int)
     probability = np.where(codes == 1, outputs, 1 - outputs) if outputs.ndim == 1 else outputs[np.arange(len(codes)), codes]
@@ -90,7 +91,7 @@ def cut(rows: Window, size: int) -> Iterator[Window]:
     if len(order) - cuts[-1] >= size / 2 or len(cuts) == 1:
         cuts.append(len(order))
     cuts[-1] = len(order)
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in pairwise(cuts):
         yield rows.take(order[start:end])
 
 

@@ -32,8 +32,8 @@ def run(data: DataParams, clean: CleanParams) -> None:
         totals = backend.to_pyarrow(raw.aggregate(**counts)).to_pylist()[0]
         kept = write(rows, folder / paths.ROWS)
         typed = read(backend, folder / paths.ROWS)
-        values = {name: typed[name].count() for name in typed.columns if name != ROW_ID}
-        present = backend.to_pyarrow(typed.aggregate(**values)).to_pylist()[0]
+        values = [typed[name].count().name(name) for name in typed.columns if name != ROW_ID]
+        present = backend.to_pyarrow(typed.aggregate(values)).to_pylist()[0]
         files.write_text(folder / paths.SCHEMA.name, found.to_json())
     quality = {
         "rows": {"read": totals["rows"], "kept": kept, "duplicates": totals["duplicates"], "dropped": totals["rows"] - kept},
@@ -46,5 +46,7 @@ def run(data: DataParams, clean: CleanParams) -> None:
     }
     files.write_json(paths.REPORTS / "clean" / "quality.json", quality)
     kinds = Counter(column.kind for column in found.columns)
-    log.info("%d of %d rows kept (%d duplicates %s)", kept, totals["rows"], totals["duplicates"], "kept" if kept == totals["rows"] else "dropped")
+    log.info(
+        "%d of %d rows kept (%d duplicates %s)", kept, totals["rows"], totals["duplicates"], "kept" if kept == totals["rows"] else "dropped"
+    )
     log.info("%s; target %s: %s", ", ".join(f"{n} {kind}" for kind, n in kinds.items()), found.target, found.task)

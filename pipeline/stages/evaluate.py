@@ -22,7 +22,7 @@ def run(seed: int, evaluate: EvaluateParams) -> None:
     import keras
 
     import pipeline.models.layers  # noqa: F401  (what model.keras is made of)
-    from pipeline.evaluation import figures, gallery, intervals
+    from pipeline.evaluation import figures, gallery, intervals, metrics
     from pipeline.evaluation.baselines import Arrays, fit_baselines
     from pipeline.models.fit import inputs, outputs
 
@@ -32,14 +32,18 @@ def run(seed: int, evaluate: EvaluateParams) -> None:
     sizes = tuple(len(category.tokens) + 1 for category in fitted.categories)
     rows = {side: Arrays(blocks.number, blocks.category, sizes, blocks.target) for side, blocks in (("train", train), ("test", test))}
     baselines = fit_baselines(fitted.task, rows["train"], n_classes=len(fitted.target.classes), seed=seed)
-    found = {"network": outputs(network, fitted, inputs(test, fitted))} | {name: predict(rows["test"]) for name, predict in baselines.items()}
+    found = {"network": outputs(network, fitted, inputs(test, fitted))} | {
+        name: predict(rows["test"]) for name, predict in baselines.items()
+    }
     y = np.asarray(test.target)
     result = intervals.bootstrap(
         fitted.task, y, found, np.asarray(test.group), replicates=evaluate.replicates, confidence=evaluate.confidence, seed=seed
     )
     values = {model: {name: interval.value for name, interval in metrics.items()} for model, metrics in result.models.items()}
     with files.replaced(paths.METRICS.parent) as folder:
-        files.write_json(folder / paths.METRICS.name, values)
+        main = metrics.main_metric(fitted.task).name
+        shown = {"test": values["network"], "baseline": {model: {main: values[model][main]} for model in baselines}}
+        files.write_json(folder / paths.METRICS.name, shown)
         files.write_json(folder / "intervals.json", asdict(result))
         np.save(folder / paths.OUTPUTS.name, found["network"])
         for name, table in gallery.curves(fitted.task, y, found["network"]).items():

@@ -51,7 +51,9 @@ def _side(side: str, fitted: Preprocessor, group: str | None) -> windows.Window:
     table = paths.SPLIT / side / paths.ROWS
     clean = pd.read_parquet(table)
     if clean.empty:
-        return windows.window(clean, np.empty((0, len(fitted.target.classes))) if fitted.task == "multiclass" else np.empty(0), fitted, group=group)
+        return windows.window(
+            clean, np.empty((0, len(fitted.target.classes))) if fitted.task == "multiclass" else np.empty(0), fitted, group=group
+        )
     with engine() as backend:
         raw = splitting.raw_rows(backend, paths.RAW / paths.ROWS, table)
     return windows.window(clean, packaging.outputs(fitted, fresh.predictions(paths.PACKAGE, raw)), fitted, group=group)
@@ -97,5 +99,10 @@ def _judge(
 def _words(found: dict[str, Any]) -> str:
     drifted = [f"{m['column']}{' (missing)' if m['aspect'] == 'missing' else ''}" for m in found["measures"] if m["drifted"]]
     decay = found["decay"]
-    loss = f"loss {decay['difference']:+.3f} [{decay['lower']:+.3f}, {decay['upper']:+.3f}]" if decay else found["reason"]
+    loss = "loss {:+.1%} [{:+.1%}, {:+.1%}]".format(*_relative(decay)) if decay else found["reason"]
     return "; ".join([*([f"drift in {', '.join(drifted)}"] if drifted else []), loss])
+
+
+def _relative(decay: dict[str, Any]) -> tuple[float, ...]:
+    """The rise of the loss and its interval, as shares of the reference's loss."""
+    return tuple(decay[end] / decay["reference_loss"] for end in ("difference", "lower", "upper"))

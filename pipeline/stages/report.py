@@ -16,13 +16,15 @@ def run() -> None:
     """Write reports/index.html: result against baselines, curves, data, monitored windows, links; pictures included."""
     found = summary.facts()
     environment = jinja2.Environment(loader=jinja2.PackageLoader("pipeline"), autoescape=True, undefined=jinja2.StrictUndefined)
-    pictures = [paths.REPORTS / "train" / "learning_curves.png", *sorted(paths.METRICS.parent.glob("*.png"))]
+    names = [f"evaluate/{name}.png" for name in ("roc", "residuals", "calibration", "precision_recall", "confusion")]
+    pictures = [file for name in ("train/learning_curves.png", *names) if (file := paths.REPORTS / name).exists()]
     page = environment.get_template("index.html").render(
         found,
         result=summary.result(found),
         verdicts=[summary.against(found, other) for other in found["test"]["differences"]],
         watched=summary.watched(found),
         names=summary.NAMES,
+        number=summary.number,
         shown=summary.SHOWN,
         lower=summary.LOWER_IS_BETTER,
         pictures={file.stem: base64.b64encode(file.read_bytes()).decode() for file in pictures},

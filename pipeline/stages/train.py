@@ -51,7 +51,8 @@ def run(seed: int, model: ModelParams, train: TrainParams) -> None:
             files.write_csv(folder / "history.csv", [{"epoch": at, **row} for at, row in enumerate(result.history)])
             curves = {"loss": [row["train/loss"] for row in result.history], "val_loss": [row["validation/loss"] for row in result.history]}
             figures.save(figures.learning_curves(curves), folder / "learning_curves.png")
-            files.write_json(folder / "metrics.json", {"best_epoch": result.best_epoch, "epochs": len(result.history), **final})
+            shown = {"epochs": len(result.history), "best_epoch": result.best_epoch, "train_loss": final["train/loss"]}
+            files.write_json(folder / "metrics.json", {**shown, "validation_loss": final["validation/loss"]})
         paths.MODELS.mkdir(exist_ok=True)
         save(result.model, paths.MODEL)
         files.write_json(paths.RUN, {"run_id": tracked.id, "experiment": name, "fingerprint": key, "tuned": best["params"]})

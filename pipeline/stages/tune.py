@@ -56,9 +56,9 @@ def _search(
     def objective(values: Mapping[str, Scalar], report: tuning.Report) -> float:
         now = override(sections, values)
         on_epoch = lambda epoch, row: report(epoch, row["validation/loss"])  # noqa: E731
-        return fit(
-            fitted, train_side, validation, model=now["model"], params=now["train"], seed=seed, on_epoch=on_epoch
-        ).best["validation/loss"]
+        return fit(fitted, train_side, validation, model=now["model"], params=now["train"], seed=seed, on_epoch=on_epoch).best[
+            "validation/loss"
+        ]
 
     def on_trial(trial: Any) -> None:
         outcome = f"{trial.value:.4f}" if trial.state.name == "COMPLETE" else trial.state.name.lower()

@@ -50,9 +50,7 @@ def test_thinned_curves_keep_shape_and_area(rows: int) -> None:
     assert (roc["fpr"][0], roc["tpr"][0], roc["fpr"][-1], roc["tpr"][-1]) == (0, 0, 1, 1)
     assert sk.auc(roc["fpr"], roc["tpr"]) == pytest.approx(sk.roc_auc_score(y, score), abs=1e-3)
     fpr, tpr, _ = sk.roc_curve(y, score)
-    height = np.interp(
-        fpr + tpr, roc["fpr"] + roc["tpr"], roc["tpr"] - roc["fpr"]
-    )  # above the diagonal, vertical edges too
+    height = np.interp(fpr + tpr, roc["fpr"] + roc["tpr"], roc["tpr"] - roc["fpr"])  # above the diagonal, vertical edges too
     assert np.abs(height - (tpr - fpr)).max() < 0.01
     pr = pr_points(y, score)
     assert len(pr["recall"]) <= 200

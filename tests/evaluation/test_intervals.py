@@ -10,9 +10,7 @@ from pipeline.evaluation.metrics import compute
 
 def grouped_errors(rng: np.random.Generator, groups: int = 60, each: int = 6) -> tuple[np.ndarray, np.ndarray]:
     """Predictions whose errors are mostly those of their group, as for one person seen repeatedly; true MSE is 1."""
-    error = np.sqrt(0.8) * np.repeat(rng.standard_normal(groups), each) + np.sqrt(0.2) * rng.standard_normal(
-        groups * each
-    )
+    error = np.sqrt(0.8) * np.repeat(rng.standard_normal(groups), each) + np.sqrt(0.2) * rng.standard_normal(groups * each)
     return error, np.repeat(np.arange(groups), each)
 
 

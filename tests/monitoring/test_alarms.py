@@ -81,9 +81,7 @@ def test_planted_shifts_are_caught() -> None:
         thresholds = alarms.calibrate(reference, person, KINDS, rows=rows)
         for _ in range(40):
             frame, groups = window(rng, int(1.15 * rows))
-            moved = frame.assign(
-                normal=frame["normal"] + 0.5, lognormal=frame["lognormal"].where(rng.random(len(frame)) > 0.3)
-            )
+            moved = frame.assign(normal=frame["normal"] + 0.5, lognormal=frame["lognormal"].where(rng.random(len(frame)) > 0.3))
             kept = (moved["ten"] != "c").to_numpy()
             moved, groups = (moved[kept], groups[kept]) if rows == 2000 else (moved, groups)
             found = alarms.verdict(thresholds, reference, moved, reference_groups=person, groups=groups)
@@ -111,9 +109,7 @@ def test_minimum_effect_is_the_floor_and_the_level_of_what_never_varies() -> Non
     assert thresholds.of("x", "missing") == 0.1  # nothing is missing in any resample
     assert thresholds.of("x") > 0.1
     reference, groups, _ = small()
-    floored = alarms.calibrate(
-        reference, groups, {"x": "number", "c": "category"}, rows=60, resamples=100, minimum_effect=3.0
-    )
+    floored = alarms.calibrate(reference, groups, {"x": "number", "c": "category"}, rows=60, resamples=100, minimum_effect=3.0)
     assert {measure.threshold for measure in floored.measures} == {3.0}
     with pytest.raises(KeyError, match="missing of column 'c'"):
         thresholds.of("c", "missing")
@@ -232,9 +228,7 @@ def test_infinite_loss_is_refused() -> None:
 
 def test_too_little_data_says_how_much_is_needed() -> None:
     reference, groups, thresholds = small()
-    found = alarms.verdict(
-        thresholds, reference, reference[:20], reference_groups=groups, groups=np.repeat(np.arange(5), 4)
-    )
+    found = alarms.verdict(thresholds, reference, reference[:20], reference_groups=groups, groups=np.repeat(np.arange(5), 4))
     assert (found.state, found.drift, found.measures) == ("insufficient data", False, ())
     assert found.reason == "20 rows, at least 30 needed; 5 groups, at least 10 needed"
     with pytest.raises(UserError, match="20 rows, at least 30 needed"):
@@ -252,6 +246,4 @@ def test_a_window_of_few_large_groups_is_worth_fewer_rows() -> None:
     # sizes 1 and 3: 16 / 10 effective groups, of (1 + 9) / 4 rows each
     assert alarms.comparable_rows(np.array([0, 1, 1, 1]), np.array([0, 1, 1, 1])) == 4
     with pytest.raises(ValueError, match="calibrate for rows=20"):
-        alarms.verdict(
-            thresholds, reference, reference[:60], reference_groups=groups, groups=np.repeat(np.arange(20), 3)
-        )
+        alarms.verdict(thresholds, reference, reference[:60], reference_groups=groups, groups=np.repeat(np.arange(20), 3))

@@ -60,9 +60,7 @@ def test_number_that_turns_missing(reference: list[float]) -> None:
 def test_infinity_is_missing() -> None:
     column, infinite = pd.Series([1.0, 2.0, 3.0]), pd.Series([1.0, 2.0, 3.0, np.inf, -np.inf])
     assert drift.statistic(column, infinite, "number") == 0.0
-    assert drift.missing_statistic(column, infinite, "number") == pytest.approx(
-        scipy_distance.jensenshannon([1, 0], [0.6, 0.4])
-    )
+    assert drift.missing_statistic(column, infinite, "number") == pytest.approx(scipy_distance.jensenshannon([1, 0], [0.6, 0.4]))
 
 
 def test_constant_reference() -> None:

@@ -73,9 +73,7 @@ def performance_values(folder: Path) -> dict[str, Any]:
     return {one["metric_name"].split("(")[0]: one["value"] for one in metrics}
 
 
-def test_scores_equal_ours_and_nothing_crashes(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scores_equal_ours_and_nothing_crashes(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("the report opened a connection")
 
@@ -148,10 +146,7 @@ def test_no_performance_without_two_classes(tmp_path: Path, label: float) -> Non
 
 def test_multiclass_with_a_class_of_one_side_only(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    sides = [
-        pd.DataFrame({"prediction": rng.choice(list("abc"), 100), "label": rng.choice(list("abc"), 100)})
-        for _ in range(2)
-    ]
+    sides = [pd.DataFrame({"prediction": rng.choice(list("abc"), 100), "label": rng.choice(list("abc"), 100)}) for _ in range(2)]
     for first in ("a", "d"):
         sides[1].loc[0, "label"] = first
         assert report(*sides, tmp_path, "multiclass")["performance"]

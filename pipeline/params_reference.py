@@ -1,0 +1,92 @@
+"""docs/params.md, the reference of params.yaml, from the schema.
+
+Run: `python -m pipeline.params_reference > docs/params.md`, and with `schema` as argument for the JSON Schema that
+editors read: `python -m pipeline.params_reference schema > schema/params.schema.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from pipeline.config import Params
+
+HEAD = """# params.yaml
+
+*Made by `python -m pipeline.params_reference > docs/params.md`; do not edit.*
+
+Every section must be there; one with nothing below it takes its defaults. `pipeline check` tells all that is wrong.
+"""
+BOUNDS = {"minimum": "≥ {}", "exclusiveMinimum": "> {}", "maximum": "≤ {}", "exclusiveMaximum": "< {}", "minLength": "not empty"}
+BOUNDS |= {"minItems": "of at least {}", "pattern": "matches `{}`"}
+TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "null": "null", "array": "list"}
+PAIRS = {"log", "uniform", "int"}
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of params.yaml."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Params.model_json_schema(by_alias=True)}
+
+
+def reference() -> str:
+    """The reference as Markdown: a table for each section."""
+    whole = schema()
+    tables = [HEAD + "\n" + _table({"seed": whole["properties"]["seed"]}, {"required": ["seed"]}, whole)]
+    for name, field in whole["properties"].items():
+        if name != "seed":
+            section = _resolved(field, whole)
+            tables.append(f"## {name}\n\n" + _table(section["properties"], section, whole))
+    ranges = whole["$defs"]["Interval"]
+    tables.append("## Ranges of tune.space\n\nEach key has exactly one of these.\n\n" + _table(ranges["properties"], ranges, whole))
+    return "\n".join(tables)
+
+
+def _table(fields: dict[str, Any], section: dict[str, Any], whole: dict[str, Any]) -> str:
+    rows = ["| key | default | values | meaning |", "|---|---|---|---|"]
+    for name, field in fields.items():
+        default = "required" if name in section.get("required", ()) else _default(field.get("default"))
+        values = "[low, high]" if name in PAIRS else _values(field, whole)
+        rows.append("| " + " | ".join(text.replace("|", "\\|") for text in (f"`{name}`", default, values, field["description"])) + " |")
+        inner = _resolved(next((part for part in field.get("anyOf", ()) if "$ref" in part), {}), whole)
+        rows += _table({f"{name}.{key}": f for key, f in inner.get("properties", {}).items()}, _nested(name, inner), whole).splitlines()[2:]
+    return "\n".join(rows) + "\n"
+
+
+def _nested(name: str, inner: dict[str, Any]) -> dict[str, Any]:
+    return {"required": [f"{name}.{key}" for key in inner.get("required", ())]}
+
+
+def _resolved(field: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = whole["$defs"][field["$ref"].rsplit("/", 1)[1]] if "$ref" in field else field
+    return found
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, dict) and value:
+        given = {key: {k: v for k, v in inner.items() if v is not None} for key, inner in value.items()}
+        return "<br>".join(f"`{key}: {json.dumps(inner)}`" for key, inner in given.items()).replace('"', "")
+    return f"`{json.dumps(value, ensure_ascii=False)}`" if not isinstance(value, str) else f"`{value}`"
+
+
+def _values(field: dict[str, Any], whole: dict[str, Any]) -> str:
+    """Type, bounds and choices in words."""
+    if "anyOf" in field:
+        return " or ".join(_values(part, whole) for part in field["anyOf"])
+    if "$ref" in field:
+        return "the keys below"
+    if "enum" in field:
+        return ", ".join(f"`{choice}`" for choice in field["enum"])
+    if field["type"] == "object":
+        inner = field["additionalProperties"]
+        return "column: kind, one of " + _values(inner, whole) if "enum" in inner else "key: range"
+    bounds = ", ".join(text.format(_number(field[name])) for name, text in BOUNDS.items() if name in field)
+    return f"{TYPES[field['type']]}{' ' if bounds else ''}{bounds}"
+
+
+def _number(value: Any) -> Any:
+    return f"{value:g}" if isinstance(value, float) else value
+
+
+if __name__ == "__main__":
+    print(json.dumps(schema(), indent=1, ensure_ascii=False) if sys.argv[1:] == ["schema"] else reference(), end="")

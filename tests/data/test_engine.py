@@ -1,0 +1,122 @@
+"""Row ids, the uniform draw of splits, and Parquet files with the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+
+import ibis
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.data.engine import ROW_ID, engine, parquet_rows, read, threshold, uniform, with_row_id, write
+
+
+@pytest.fixture(scope="module")
+def backend():
+    with engine() as connection:
+        yield connection
+
+
+def ids(backend, columns):
+    """The ids of a table's rows, sorted."""
+    table = backend.create_table("t", pa.table(columns), overwrite=True)
+    return sorted(backend.to_pyarrow(with_row_id(table))[ROW_ID].to_pylist())
+
+
+VALUES = st.lists(st.tuples(st.sampled_from(["a", "b", "", None]), st.sampled_from([1, 2, None])), min_size=1, max_size=12)
+
+
+@settings(derandomize=True, max_examples=25, deadline=None)
+@given(VALUES.flatmap(lambda rows: st.tuples(st.just(rows), st.permutations(rows))))
+def test_row_ids_do_not_depend_on_the_order_of_rows(orders):
+    with engine() as backend:
+        found = []
+        for name, rows in zip("uv", orders, strict=True):
+            columns = {"text": pa.array([r[0] for r in rows], pa.string()), "number": pa.array([r[1] for r in rows], pa.int64())}
+            table = backend.to_pyarrow(with_row_id(backend.create_table(name, pa.table(columns)))).to_pylist()
+            found.append({row[ROW_ID]: (row["text"], row["number"]) for row in table})
+            assert len(found[-1]) == len(rows)  # ids are unique
+        assert found[0] == found[1]
+
+
+def test_equal_rows_are_numbered_from_0(backend):
+    found = ids(backend, {"a": ["x", "y", "x", "x"], "b": [1, 1, 1, 1]})
+    by_content = {}
+    for row_id in found:
+        digest, number = row_id.split("-")
+        by_content.setdefault(digest, []).append(number)
+    assert sorted(by_content.values()) == [["0"], ["0", "1", "2"]]
+    assert all(len(digest) == 16 for digest in by_content)
+
+
+def test_appended_rows_keep_the_ids_of_old_ones(backend):
+    assert set(ids(backend, {"a": ["x", "y"]})) < set(ids(backend, {"a": ["x", "y", "x", "z"]}))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([(None, "x")], [("", "x")]),
+        ([("", None)], [(None, "")]),
+        ([("ab", "c")], [("a", "bc")]),
+        ([("a", "b")], [("b", "a")]),
+    ],
+)
+def test_rows_that_differ_have_other_ids(backend, first, second):
+    found = [
+        ids(backend, {"p": pa.array([r[0] for r in rows], pa.string()), "q": pa.array([r[1] for r in rows], pa.string())})
+        for rows in (first, second)
+    ]
+    assert found[0] != found[1]
+
+
+def draws(backend, texts, seed):
+    table = backend.create_table("texts", pa.table({"text": texts}), overwrite=True)
+    found = backend.to_pyarrow(table.select("text", draw=uniform(table.text, seed))).to_pylist()
+    return {row["text"]: row["draw"] for row in found}
+
+
+@pytest.mark.parametrize("share", [0.01, 0.15, 0.5, 0.9])
+def test_share_of_draws_below_a_threshold_is_the_share(backend, share):
+    values = draws(backend, [f"row {k}" for k in range(20_000)], seed=7).values()
+    found = sum(value < threshold(share) for value in values) / 20_000
+    assert found == pytest.approx(share, abs=4 * (share * (1 - share) / 20_000) ** 0.5)
+
+
+def test_thresholds_grow_with_the_share_up_to_all():
+    levels = [threshold(share) for share in (0, 0.1, 0.25, 0.5, 1)]
+    assert levels == sorted(levels)
+    assert levels[0] == "0" * 13
+    assert levels[3] == "8" + "0" * 12
+    assert levels[4] == "f" * 13
+
+
+def test_draws_are_fixed_by_seed_and_text_alone(backend):
+    first = draws(backend, ["a", "b"], seed=1)
+    assert first == draws(backend, ["b", "a"], seed=1)
+    assert first["a"] == hashlib.md5(b"1\x1fa").hexdigest()  # what any other engine would give
+    other = draws(backend, ["a", "b"], seed=2)
+    assert not set(first.values()) & set(other.values())
+
+
+def test_written_bytes_are_the_same_twice_and_for_reordered_rows(backend, tmp_path):
+    rows = [(k % 50, f"name {k % 7}" if k % 3 else None) for k in range(5000)]
+    files = []
+    for name, order in {"first": rows, "again": rows, "reversed": rows[::-1]}.items():
+        content = pa.table({"n": [r[0] for r in order], "t": pa.array([r[1] for r in order], pa.string())})
+        files.append(tmp_path / f"{name}.parquet")
+        assert write(with_row_id(backend.create_table(name, content)), files[-1]) == 5000
+    assert len({hashlib.sha256(file.read_bytes()).hexdigest() for file in files}) == 1
+    assert parquet_rows(files[0]) == 5000
+    back = backend.to_pyarrow(read(backend, files[0]))
+    assert back[ROW_ID].to_pylist() == sorted(back[ROW_ID].to_pylist())
+    assert sorted(zip(back["n"].to_pylist(), map(str, back["t"].to_pylist()), strict=True)) == sorted((n, str(t)) for n, t in rows)
+
+
+def test_time_zone_of_the_machine_changes_nothing(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    with engine() as backend:
+        moment = ibis.literal("2020-01-01 12:00:00+00:00").cast("timestamp('UTC')").cast("timestamp")
+        assert str(backend.to_pyarrow(moment).as_py()) == "2020-01-01 12:00:00"

@@ -1,0 +1,176 @@
+"""Promise 1: preprocessing learns from train alone; tuning and training never see test or production."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import paths
+from pipeline.cli import run_stage
+from pipeline.data import preprocessing
+from pipeline.data.engine import ROW_ID
+from pipeline.params_file import load
+
+LEARNT = (paths.PREPROCESSOR, paths.CLEAN_SQL, paths.FEATURES_SQL)
+
+
+def run(*names):
+    params = load(paths.PARAMS)
+    for name in names:
+        run_stage(name, params)
+
+
+def digest(*files):
+    return {file.as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def arrays(*sides):
+    return digest(*(file for side in sides for file in sorted((paths.NORMALIZED / side).glob("*.npy"))))
+
+
+def generated(rows, seed):
+    """A table of every kind of column; which columns, and how they are spread, is drawn."""
+    rng = np.random.default_rng(seed)
+    day = pd.Timestamp("2019-01-01")
+    makers = [
+        lambda: rng.normal(rng.uniform(-9, 9), rng.uniform(0.1, 50), rows).round(4),
+        lambda: rng.lognormal(0, rng.uniform(0.5, 2), rows).round(4),
+        lambda: rng.poisson(rng.uniform(1, 30), rows),
+        lambda: rng.choice([f"k{at}" for at in range(rng.integers(2, 12))], rows),
+        lambda: rng.choice(["true", "false"], rows),
+        lambda: day + pd.to_timedelta(rng.integers(0, 900, rows), "D"),
+    ]
+    drawn = [*range(len(makers)), *rng.integers(0, len(makers), 3)]
+    frame = pd.DataFrame({f"x{at}": makers[kind]() for at, kind in enumerate(drawn)})
+    for name in rng.choice(frame.columns, 4, replace=False):
+        frame.loc[rng.random(rows) < 0.15, name] = None
+    frame["customer"] = [f"C{c}" for c in rng.integers(0, rows // 3, rows)]
+    frame["plan"] = rng.choice(["a", "b", "c"], rows, p=[0.5, 0.3, 0.2])
+    frame["y"] = rng.choice(["no", "yes"], rows)
+    return frame
+
+
+def changed(table, rng):
+    """Every value replaced within its type, missing ones by a value; row ids stay, the classes of the target are swapped."""
+    columns = {}
+    for name in table.column_names:
+        column, kind = table[name], table[name].type
+        values = column.to_pandas()
+        if name == ROW_ID:
+            columns[name] = column
+        elif name == "y":
+            columns[name] = pa.array(values.map({"no": "yes", "yes": "no"}), kind)
+        elif pa.types.is_floating(kind):
+            moved = (values.fillna(0) * 7 + 1000).mask(values.notna() & (rng.random(len(values)) < 0.3))
+            columns[name] = pa.array(moved, kind, from_pandas=True)
+        elif pa.types.is_boolean(kind):
+            columns[name] = pa.array([value is not True for value in values], kind)
+        elif pa.types.is_timestamp(kind):
+            columns[name] = pa.array(values.fillna(pd.Timestamp("2030-01-01")) + pd.Timedelta(days=4000, hours=7), kind)
+        else:
+            columns[name] = pa.array(
+                [None if value is not None and rng.random() < 0.2 else f"new {rng.integers(40)}" for value in values], kind
+            )
+    return pa.table(columns)
+
+
+def change(*sides, seed=5):
+    rng = np.random.default_rng(seed)
+    for side in sides:
+        file = paths.SPLIT / side / paths.ROWS
+        before = pq.read_table(file)
+        after = changed(before, rng)
+        for name in before.column_names:
+            kept = [a == b for a, b in zip(before[name].to_pylist(), after[name].to_pylist(), strict=True)]
+            assert all(kept) if name == ROW_ID else not any(kept), f"{side}: {name}"  # every value has changed, missing ones included
+        pq.write_table(after, file)
+
+
+def prepare(workspace, write_params, seed):
+    generated(500, seed).to_csv(workspace / "rows.csv", index=False)
+    write_params(data={"target": "y"}, split={"production": {"column": "plan", "in": ["c"]}})
+    run("collect", "clean", "split")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_changed_validation_test_and_production_leave_everything_learnt_as_it_was(workspace, write_params, seed):
+    prepare(workspace, write_params, seed)
+    run("normalize")
+    learnt, train, others = digest(*LEARNT), arrays("train"), arrays("validation", "test")
+    change("validation", "test", "production")
+    run("normalize")
+    assert digest(*LEARNT) == learnt
+    assert arrays("train") == train
+    now = arrays("validation", "test")
+    assert not [name for name in now if now[name] == others[name] and not name.endswith("group.npy")]
+
+
+def test_the_comparison_fails_where_fit_sees_all_sides(workspace, write_params, monkeypatch):
+    """The proof that the test above can fail: the same changes, with a fit that leaks."""
+    honest = preprocessing.fit
+
+    def leaky(backend, train, *args, **kwargs):
+        sides = [backend.read_parquet(paths.SPLIT / side / paths.ROWS) for side in paths.SIDES[1:3]]
+        return honest(backend, train.union(*sides), *args, **kwargs)
+
+    prepare(workspace, write_params, 1)
+    monkeypatch.setattr(preprocessing, "fit", leaky)
+    run("normalize")
+    learnt, train = digest(*LEARNT), arrays("train")
+    change("validation", "test", "production")
+    run("normalize")
+    now = digest(*LEARNT)
+    assert now[paths.PREPROCESSOR.as_posix()] != learnt[paths.PREPROCESSOR.as_posix()]
+    assert now[paths.FEATURES_SQL.as_posix()] != learnt[paths.FEATURES_SQL.as_posix()]
+    assert arrays("train") != train
+
+
+def test_a_changed_train_changes_what_is_learnt(workspace, write_params):
+    prepare(workspace, write_params, 1)
+    run("normalize")
+    learnt = digest(*LEARNT)
+    change("train")
+    run("normalize")
+    assert digest(*LEARNT)[paths.PREPROCESSOR.as_posix()] != learnt[paths.PREPROCESSOR.as_posix()]
+
+
+def test_changed_test_and_production_leave_train_and_validation_as_they_were(workspace, write_params):
+    prepare(workspace, write_params, 4)
+    run("normalize")
+    seen = arrays("train", "validation") | digest(*LEARNT)
+    change("test", "production")
+    run("normalize")
+    assert arrays("train", "validation") | digest(*LEARNT) == seen
+
+
+@pytest.mark.slow
+def test_tune_and_train_pass_without_the_test_files_and_learn_the_same(small):
+    run("collect", "clean", "split", "normalize", "tune", "train")
+    best, metrics = paths.BEST.read_bytes(), Path("reports/train/metrics.json").read_bytes()
+    for folder in (paths.SPLIT, paths.NORMALIZED):
+        for side in ("test", "production"):
+            shutil.rmtree(folder / side, ignore_errors=True)
+    shutil.rmtree(paths.state())
+    shutil.rmtree(paths.MODELS)
+    run("tune", "train")
+    assert paths.MODEL.is_file()
+    assert (paths.BEST.read_bytes(), Path("reports/train/metrics.json").read_bytes()) == (best, metrics)
+
+
+def test_random_split_shares_customers_across_sides_and_a_group_split_none(workspace, write_params):
+    generated(500, 6).to_csv("rows.csv", index=False)
+    shared = {}
+    for strategy, by in (("random", None), ("group", "customer")):
+        write_params(data={"target": "y"}, split={"strategy": strategy, "by": by})
+        run("collect", "clean", "split")
+        customers = {side: set(pd.read_parquet(paths.SPLIT / side / paths.ROWS).customer) for side in paths.SIDES[:3]}
+        shared[strategy] = len(customers["train"] & (customers["validation"] | customers["test"]))
+    assert shared["group"] == 0
+    assert shared["random"] > 30

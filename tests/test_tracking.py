@@ -1,0 +1,127 @@
+"""Runs in a real SQLite store in the workspace."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from pipeline import paths, tracking
+from pipeline.config import TrainParams
+
+TAGS = {"git.commit": "abc", "stage": "train"}
+
+
+def found_runs(name="data"):
+    client = tracking.client()
+    return client.search_runs([client.get_experiment_by_name(name).experiment_id])
+
+
+def test_the_store_lies_in_the_state_folder_unless_a_server_is_named(workspace, monkeypatch):
+    assert tracking.uri() == f"sqlite:///{workspace / '.state' / 'mlflow.db'}"
+    monkeypatch.setenv("DVC_ROOT", str(workspace / "main"))  # as in the temporary workspace of an experiment
+    assert tracking.uri() == f"sqlite:///{workspace / 'main' / '.state' / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    assert tracking.uri() == "http://127.0.0.1:1"
+
+
+def test_a_training_is_one_finished_run_with_params_metrics_inputs_and_files(workspace):
+    (workspace / "note.txt").write_text("x")
+    with tracking.training("data", workspace / "marker", TAGS) as run:
+        run.params({"seed": 1, "train": TrainParams(epochs=3)})
+        run.inputs([tracking.DataInput("data", "data/split/train", "d1", 12, "train")])
+        for epoch in range(3):
+            run.metrics({"train/loss": 1.0 / (epoch + 1), "undefined": float("nan")}, step=epoch)
+        run.files([Path("note.txt")])
+    (only,) = found_runs()
+    assert only.info.status == "FINISHED"
+    assert only.data.params["train.epochs"] == "3"
+    assert only.data.params["seed"] == "1"
+    assert only.data.metrics["train/loss"] == pytest.approx(1 / 3)
+    assert "undefined" not in only.data.metrics
+    assert [m.step for m in tracking.client().get_metric_history(run.id, "train/loss")] == [0, 1, 2]
+    assert only.inputs.dataset_inputs[0].dataset.digest == "d1"
+    assert [f.path for f in tracking.client().list_artifacts(run.id)] == ["note.txt"]
+    assert only.data.tags["mlflow.source.git.commit"] == "abc"
+    assert not (workspace / "marker").exists()
+    assert not (workspace / "mlruns").exists()
+
+
+def test_the_system_s_metrics_are_sampled_while_training_lasts(workspace):
+    with tracking.training("data", workspace / "marker", TAGS) as run:
+        time.sleep(3.5)
+    assert tracking.client().get_run(run.id).data.metrics["system/system_memory_usage_percentage"] > 0
+
+
+def test_a_failed_training_leaves_a_failed_run(workspace):
+    with pytest.raises(ValueError, match="boom"), tracking.training("data", workspace / "marker", TAGS):
+        raise ValueError("boom")
+    assert [run.info.status for run in found_runs()] == ["FAILED"]
+
+
+def test_a_resumed_training_goes_on_in_the_same_run(workspace):
+    killed = f"""
+import os
+from pathlib import Path
+from pipeline import tracking
+with tracking.training("data", Path("marker"), {TAGS}) as run:
+    run.params({{"seed": 1}})
+    run.metrics({{"train/loss": 1.0}}, step=0)
+    os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run([sys.executable, "-c", killed], env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == -9
+    assert [run.info.status for run in found_runs()] == ["RUNNING"]
+    with tracking.training("data", workspace / "marker", TAGS) as run:
+        run.params({"seed": 1})
+        run.metrics({"train/loss": 0.5}, step=1)
+    (only,) = found_runs()
+    assert only.info.status == "FINISHED"
+    assert [m.step for m in tracking.client().get_metric_history(run.id, "train/loss")] == [0, 1]
+
+
+def test_a_store_out_of_reach_costs_a_warning_and_no_result(workspace, monkeypatch, caplog):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # the discard port: refused at once
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with tracking.training("data", workspace / "marker", TAGS) as run:
+        run.metrics({"train/loss": 1.0})
+    assert run.id is None
+    assert "files are complete" in caplog.text
+
+
+def test_a_sweep_is_one_run_with_one_below_it_for_each_trial(workspace):
+    def trial(number, state="COMPLETE"):
+        return {"number": number, "state": state, "params": {"a": number}, "curve": {0: 1.0, 1: 0.5}, "start": 1000, "end": 2000}
+
+    best = {"value": 0.5, "params": {"a": 1}}
+    first = tracking.log_study("data", "study-1", [trial(0), trial(1, "PRUNED")], best, [])
+    again = tracking.log_study("data", "study-1", [trial(0), trial(1, "PRUNED"), trial(2)], best, [])
+    assert first == again
+    runs = found_runs()
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == first]
+    assert sorted(run.data.tags["trial"] for run in children) == ["0", "1", "2"]
+    assert len(runs) == 4
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_four_processes_start_on_an_empty_store_without_a_race(workspace):
+    code = f"""
+from pathlib import Path
+import os
+from pipeline import tracking
+with tracking.training("data", Path(f"marker-{{os.getpid()}}"), {TAGS}) as run:
+    run.metrics({{"x": 1.0}})
+assert run.id
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    children = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(4)]
+    assert [child.wait() for child in children] == [0] * 4
+    assert len(found_runs()) == 4
+
+
+def test_state_folder_can_be_named(workspace, monkeypatch):
+    monkeypatch.setenv("PIPELINE_STATE", str(workspace / "elsewhere"))
+    assert paths.state() == workspace / "elsewhere"
