@@ -76,7 +76,8 @@ def experiment(name: str) -> str:
         if found := client().get_experiment_by_name(name):
             return str(found.experiment_id)
         try:
-            return client().create_experiment(name, (paths.state() / "artifacts").as_uri() if local else None)
+            artifacts = (paths.state() / "artifacts").as_uri() if local else None
+            return client().create_experiment(name, artifacts, tags={"mlflow.experimentKind": "custom_model_development"})  # the UI's view
         except MlflowException:  # made by another machine meanwhile
             if found := client().get_experiment_by_name(name):
                 return str(found.experiment_id)

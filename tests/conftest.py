@@ -20,7 +20,7 @@ SMALL = {
     "split": {"strategy": "group", "by": "customer", "validation": 0.2, "test": 0.2},
     "normalize": {"rare_category": 3},
     "model": {"layers": 1, "width": 8, "bins": 4, "embedding": 2},
-    "train": {"epochs": 3, "batch_size": 32},
+    "train": {"epochs": 3, "batch_size": 32, "learning_rate": 0.001},
     "tune": {"trials": 2, "space": {"train.learning_rate": {"log": [1e-3, 1e-2]}}},
     "evaluate": {"replicates": 100},
     "register": {"name": "small"},

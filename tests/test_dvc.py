@@ -29,7 +29,10 @@ DATA_STAGES = ("collect", "clean", "split", "normalize")
 
 
 def code(stage: str) -> list[str]:
-    return [dep for dep in DECLARED[stage]["deps"] if dep.startswith("pipeline/")]
+    """The files of the package that a stage's deps name, those in a folder each."""
+    named = [ROOT / dep for dep in DECLARED[stage]["deps"] if dep.startswith("pipeline/")]
+    files = [file for path in named for file in (path.rglob("*.py") if path.is_dir() else [path]) if file.name != "__init__.py"]
+    return [file.relative_to(ROOT).as_posix() for file in files]
 
 
 def data(stage: str) -> list[str]:

@@ -86,9 +86,13 @@ def _useless(stats: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
         elif column["kind"] == "category" and distinct > 20 and distinct > 0.5 * values:
             text = column["words"] >= TEXT_WORDS
             yield name, f"{'free text' if text else 'id'}: {distinct} distinct values in {values} train rows"
-        elif column["kind"] == "number" and column["whole"] and distinct == values > 20:
-            if column["max"] - column["min"] + 1 <= 3 * values:  # a running number, thinned by the split
-                yield name, f"running number: {distinct} distinct whole numbers in {values} train rows"
+        elif column["kind"] == "number" and column["whole"] and distinct == values > 20 and _is_dense(column):
+            yield name, f"running number: {distinct} distinct whole numbers in {values} train rows"
+
+
+def _is_dense(column: dict[str, Any]) -> bool:
+    """Whether distinct whole numbers fill a third of their range or more, as a running number thinned by the split does."""
+    return bool(column["max"] - column["min"] + 1 <= 3 * column["values"])
 
 
 def _numbers(name: str, kind: str, stats: dict[str, Any], method: str) -> Iterator[Number]:

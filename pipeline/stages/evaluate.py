@@ -40,8 +40,8 @@ def run(seed: int, evaluate: EvaluateParams) -> None:
         fitted.task, y, found, np.asarray(test.group), replicates=evaluate.replicates, confidence=evaluate.confidence, seed=seed
     )
     values = {model: {name: interval.value for name, interval in metrics.items()} for model, metrics in result.models.items()}
+    main = metrics.main_metric(fitted.task).name
     with files.replaced(paths.METRICS.parent) as folder:
-        main = metrics.main_metric(fitted.task).name
         shown = {"test": values["network"], "baseline": {model: {main: values[model][main]} for model in baselines}}
         files.write_json(folder / paths.METRICS.name, shown)
         files.write_json(folder / "intervals.json", asdict(result))
@@ -53,8 +53,8 @@ def run(seed: int, evaluate: EvaluateParams) -> None:
     tracked = tracking.Run(files.read_json(paths.RUN)["run_id"])
     tracked.metrics({f"test/{name}": value for name, value in values["network"].items()})
     tracked.metrics({f"test/{name}/{end}": getattr(i, end) for name, i in result.models["network"].items() for end in ("low", "high")})
-    tracked.metrics({f"baseline/{model}/{name}": v for model in baselines for name, v in values[model].items()})
+    tracked.metrics({f"baseline/{model}/{main}": values[model][main] for model in baselines})
     tracked.files([paths.METRICS.parent])
-    for name, interval in result.models["network"].items():
-        others = ", ".join(f"{model} {values[model][name]:.4f}" for model in baselines)
-        log.info("%-18s %.4f [%.4f, %.4f]   (%s)", name, interval.value, interval.low, interval.high, others)
+    for name, i in result.models["network"].items():
+        others = ", ".join(f"{model} {values[model][name]:.5g}" for model in baselines)
+        log.info("%-18s %.5g [%.5g, %.5g]   (%s)", name, i.value, i.low, i.high, others)

@@ -26,7 +26,7 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
     Writes reports/monitor/summary.json and, for each window, a folder with Evidently's report.html and report.json.
     """
     fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8"))
-    sides = {side: _side(side, fitted, split.by) for side in paths.SIDES[1:]}
+    sides = _sides(fitted, split.by)
     judged = [("control", sides["validation"], sides["test"])]
     if len(sides["production"]):
         parts = windows.cut(sides["production"], monitor.window)
@@ -40,23 +40,22 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
         files.write_json(folder / paths.MONITORED.name, {"windows": summary, "false_alarm_rate": monitor.false_alarm_rate})
     tracked = tracking.Run(files.read_json(paths.RUN)["run_id"])
     for at, found in enumerate(summary):
-        decay = found["decay"] or {}
-        tracked.metrics({"monitor/drift": found["drift"], "monitor/decayed": found["decayed"]}, step=at)
-        tracked.metrics({"monitor/loss_increase": decay["difference"]} if decay else {}, step=at)
+        increase = {"monitor/loss_increase": found["decay"]["difference"]} if found["decay"] else {}
+        tracked.metrics({"monitor/drift": found["drift"], "monitor/decayed": found["decayed"], **increase}, step=at)
     tracked.files([paths.MONITORED, *(paths.MONITORED.parent / name / "report.html" for name, _, _ in judged)], "monitor")
 
 
-def _side(side: str, fitted: Preprocessor, group: str | None) -> windows.Window:
-    """The rows of a side with the predictions of the package, which a fresh process makes from the raw rows."""
-    table = paths.SPLIT / side / paths.ROWS
-    clean = pd.read_parquet(table)
-    if clean.empty:
-        return windows.window(
-            clean, np.empty((0, len(fitted.target.classes))) if fitted.task == "multiclass" else np.empty(0), fitted, group=group
-        )
+def _sides(fitted: Preprocessor, group: str | None) -> dict[str, windows.Window]:
+    """The rows of each side but train with the predictions of the package, which a fresh process makes from the raw rows."""
+    tables = {side: paths.SPLIT / side / paths.ROWS for side in paths.SIDES[1:]}
     with engine() as backend:
-        raw = splitting.raw_rows(backend, paths.RAW / paths.ROWS, table)
-    return windows.window(clean, packaging.outputs(fitted, fresh.predictions(paths.PACKAGE, raw)), fitted, group=group)
+        raw = [splitting.raw_rows(backend, paths.RAW / paths.ROWS, table) for table in tables.values()]
+    answers = packaging.outputs(fitted, fresh.predictions(paths.PACKAGE, pd.concat(raw, ignore_index=True)))
+    outputs = np.split(answers, np.cumsum([len(rows) for rows in raw])[:-1])
+    return {
+        side: windows.window(pd.read_parquet(table), part, fitted, group=group)
+        for (side, table), part in zip(tables.items(), outputs, strict=True)
+    }
 
 
 def _judge(

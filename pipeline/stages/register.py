@@ -13,7 +13,6 @@ from pipeline.config import RegisterParams
 from pipeline.data import splitting
 from pipeline.data.engine import engine
 from pipeline.data.fitted import Preprocessor
-from pipeline.models import device
 
 log = logging.getLogger(__name__)
 EXAMPLES = 3  # rows kept in the package as an example of a request
@@ -21,7 +20,6 @@ EXAMPLES = 3  # rows kept in the package as an example of a request
 
 def run(register: RegisterParams) -> None:
     """Write models/package, replay the raw test rows through it, register it once per content, write reports/register.json."""
-    device.start("cpu")  # MLflow asks the packaged model for an example's answer
     fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8"))
     trained = files.read_json(paths.RUN)
     with engine() as backend:

@@ -56,7 +56,7 @@ def test_one_seed_gives_one_set_of_weights():
 
 
 def test_unknown_activation_is_named():
-    with pytest.raises(UserError, match="model.activation: 'relux' is no activation"):
+    with pytest.raises(UserError, match=r"model\.activation: 'relux' is no activation"):
         build(preprocessor("binary"), params(activation="relux"), seed=1)
 
 
