@@ -63,10 +63,12 @@ NAMES = {"boosting": "gradient boosting", "linear": "a linear model", "prior": "
 def watched(found: dict[str, Any]) -> str:
     """The states of the monitored windows, in words."""
     windows = found["monitored"]["windows"]
-    control, production = windows[0], windows[1:]
-    states = [w["state"] for w in production]
-    told = ", ".join(f"{states.count(state)} {state}" for state in ("decay", "drift", "ok", "insufficient data") if state in states)
-    return f"control window {control['state']}; production: {told or 'no rows'}"
+
+    def told(kind: str) -> str:
+        states = [w["state"] for w in windows if w["window"].startswith(kind)]
+        return ", ".join(f"{states.count(state)} {state}" for state in ("decay", "drift", "ok", "insufficient data") if state in states)
+
+    return f"control windows: {told('control')}; production: {told('production') or 'no rows'}"
 
 
 def lines() -> list[str]:
@@ -79,5 +81,5 @@ def lines() -> list[str]:
         f"model     {version}, packaged in {paths.PACKAGE}",
         f"monitor   {watched(found)}",
         f"look at   {paths.INDEX}, reports/monitor/*/report.html",
-        f"compare   mlflow ui --backend-store-uri {tracking.uri()}    and    dvc exp show",
+        f"compare   mlflow ui --backend-store-uri {tracking.uri().replace(f'{paths.root()}/', '')}    and    dvc exp show",
     ]

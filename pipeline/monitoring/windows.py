@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -48,8 +49,30 @@ def window(clean: pd.DataFrame, outputs: np.ndarray, fitted: Preprocessor, *, gr
     else:
         frame[PREDICTION] = outputs
         frame[fitted.target.column] = target
-    groups = np.arange(len(clean)) if group is None else pd.factorize(clean[group].fillna(pd.Series(clean.index.astype(str))))[0]
+    groups = np.arange(len(clean)) if group is None else _codes(clean[group])
     return Window(frame, outputs, losses(target, outputs, fitted), groups)
+
+
+def _codes(groups: pd.Series) -> np.ndarray:
+    """Equal values as equal codes, each missing one on its own; in the order of md5, so that no code tells a group's size."""
+    names = [f"missing {at}" if value is None or value != value else str(value) for at, value in enumerate(groups)]
+    order = sorted(set(names), key=lambda name: hashlib.md5(name.encode(), usedforsecurity=False).digest())
+    return np.asarray(pd.Categorical(names, categories=order).codes, dtype=np.int64)
+
+
+def reference(validation: Window, test: list[Window]) -> Window:
+    """All held-out rows as one reference; with test rows in it, losses are known for those alone.
+
+    Training stopped where validation loss was lowest, so that loss is flattered, and no production could live up to it.
+    """
+    kept = validation if not test else replace(validation, losses=np.full(len(validation), np.nan))
+    parts = [kept, *test]
+    return Window(
+        pd.concat([part.frame for part in parts], ignore_index=True),
+        np.concatenate([part.outputs for part in parts]),
+        np.concatenate([part.losses for part in parts]),
+        np.concatenate([part.groups for part in parts]),
+    )
 
 
 def kinds(window: Window, fitted: Preprocessor) -> dict[str, Kind]:
@@ -77,10 +100,12 @@ def losses(target: np.ndarray, outputs: np.ndarray, fitted: Preprocessor) -> np.
 
 
 def cut(rows: Window, size: int) -> Iterator[Window]:
-    """Windows of at least `size` rows, whole groups together, the groups in the order of their first rows.
+    """Windows of at least `size` rows, whole groups together, the groups in the order of their codes.
 
     What is left at the end is a window of its own from half the size on; less goes to the last window.
     """
+    if not len(rows):
+        return
     order = np.argsort(rows.groups, kind="stable")
     starts = np.flatnonzero(np.diff(rows.groups[order], prepend=-1))
     ends = np.append(starts[1:], len(order))

@@ -21,16 +21,19 @@ log = logging.getLogger(__name__)
 
 
 def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
-    """Judge a control window (test rows against validation rows) and every window of production (against test rows).
+    """Judge windows of test rows, where nothing changed, and of production, each against the other held-out rows.
 
     Writes reports/monitor/summary.json and, for each window, a folder with Evidently's report.html and report.json.
     """
     fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8"))
-    sides = _sides(fitted, split.by)
-    judged = [("control", sides["validation"], sides["test"])]
-    if len(sides["production"]):
-        parts = windows.cut(sides["production"], monitor.window)
-        judged += [(f"production-{at:02d}", sides["test"], part) for at, part in enumerate(parts, start=1)]
+    validation, test, production = _sides(fitted, split.by)
+    control = list(windows.cut(test, monitor.window))
+    judged = []
+    for at, part in enumerate(control, start=1):
+        others = [other for other in control if other is not part]
+        judged.append((f"control-{at:02d}", windows.reference(validation, others), part))
+    for at, part in enumerate(windows.cut(production, monitor.window), start=1):
+        judged.append((f"production-{at:02d}", windows.reference(validation, control), part))
     with files.replaced(paths.MONITORED.parent) as folder:
         summary = []
         for name, reference, current in judged:
@@ -45,17 +48,20 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
     tracked.files([paths.MONITORED, *(paths.MONITORED.parent / name / "report.html" for name, _, _ in judged)], "monitor")
 
 
-def _sides(fitted: Preprocessor, group: str | None) -> dict[str, windows.Window]:
-    """The rows of each side but train with the predictions of the package, which a fresh process makes from the raw rows."""
-    tables = {side: paths.SPLIT / side / paths.ROWS for side in paths.SIDES[1:]}
+def _sides(fitted: Preprocessor, group: str | None) -> list[windows.Window]:
+    """Validation, test and production rows with the predictions that the package, in a fresh process, makes of the raw rows."""
+    tables = [paths.SPLIT / side / paths.ROWS for side in paths.SIDES[1:]]
+    clean = [pd.read_parquet(table) for table in tables]
     with engine() as backend:
-        raw = [splitting.raw_rows(backend, paths.RAW / paths.ROWS, table) for table in tables.values()]
-    answers = packaging.outputs(fitted, fresh.predictions(paths.PACKAGE, pd.concat(raw, ignore_index=True)))
-    outputs = np.split(answers, np.cumsum([len(rows) for rows in raw])[:-1])
-    return {
-        side: windows.window(pd.read_parquet(table), part, fitted, group=group)
-        for (side, table), part in zip(tables.items(), outputs, strict=True)
-    }
+        raw = [splitting.raw_rows(backend, paths.RAW / paths.ROWS, table) for table in tables]
+    outputs = packaging.outputs(fitted, fresh.predictions(paths.PACKAGE, _joined(raw)))
+    whole = windows.window(_joined(clean), outputs, fitted, group=group)  # as one, so that group codes agree over the sides
+    return [whole.take(rows) for rows in np.split(np.arange(len(whole)), np.cumsum([len(rows) for rows in raw])[:-1])]
+
+
+def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all frames; empty ones would blur the columns' types."""
+    return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
 
 
 def _judge(

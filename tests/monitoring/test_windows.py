@@ -74,3 +74,29 @@ def test_groups_are_not_torn_apart():
     assert [len(part) for part in parts] == [21, 21, 28]
     seen = [set(part.groups.tolist()) for part in parts]
     assert sum(map(len, seen)) == 10
+
+
+def test_the_order_of_groups_does_not_depend_on_their_size():
+    """Else the first windows would hold the large groups, and differ from the rest without any change."""
+    sizes = np.random.default_rng(0).integers(1, 60, 300)
+    frame = pd.DataFrame({"age": 1.0, "y": "yes", "g": np.repeat([f"person {at}" for at in range(300)], sizes)})
+    frame = frame.sample(frac=1, random_state=1).reset_index(drop=True)  # as by row id: large groups tend to come up first
+    single = Preprocessor("binary", Target("y", ("no", "yes")), (Number("age", "value"),), (), {})
+    codes = windows.window(frame, np.full(len(frame), 0.5), single, group="g").groups
+    mean_size = [np.bincount(codes)[:100].mean(), np.bincount(codes)[200:].mean()]
+    assert mean_size[0] == pytest.approx(mean_size[1], rel=0.2)
+
+
+def test_a_reference_with_test_rows_knows_losses_of_those_alone():
+    validation = windows.window(table(), np.full(4, 0.5), fitted(), group="person")
+    test = windows.window(table(), np.full(4, 0.25), fitted(), group="person")
+    both = windows.reference(validation, [test])
+    assert len(both) == 8
+    assert np.isnan(both.losses[:4]).all()
+    np.testing.assert_array_equal(both.losses[4:], test.losses)
+    np.testing.assert_array_equal(windows.reference(validation, []).losses, validation.losses)
+
+
+def test_no_rows_give_no_window():
+    empty = windows.window(table().head(0), np.empty(0), fitted(), group="person")
+    assert list(windows.cut(empty, 10)) == []
