@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +12,8 @@ from pipeline.config import MonitorParams, SplitParams
 from pipeline.data import splitting
 from pipeline.data.engine import engine
 from pipeline.data.fitted import Preprocessor
-from pipeline.monitoring import alarms, windows
-from pipeline.monitoring.evidently_report import write_report
+from pipeline.monitoring import windows
+from pipeline.monitoring.judgement import judge, words
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +35,9 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
     with files.replaced(paths.MONITORED.parent) as folder:
         summary = []
         for name, reference, current in judged:
-            found = _judge(name, reference, current, fitted, monitor, seed, folder / name)
+            found = judge(name, reference, current, fitted, monitor, seed, folder / name)
             summary.append(found)
-            log.info("%-14s %5d rows  %-6s %s", name, found["rows"], found["state"], _words(found))
+            log.info("%-14s %5d rows  %-6s %s", name, found["rows"], found["state"], words(found))
         files.write_json(folder / paths.MONITORED.name, {"windows": summary, "false_alarm_rate": monitor.false_alarm_rate})
     tracked = tracking.Run(files.read_json(paths.RUN)["run_id"])
     for at, found in enumerate(summary):
@@ -62,52 +60,3 @@ def _sides(fitted: Preprocessor, group: str | None) -> list[windows.Window]:
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
     """The rows of all frames; empty ones would blur the columns' types."""
     return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
-
-
-def _judge(
-    name: str, reference: windows.Window, current: windows.Window, fitted: Preprocessor, monitor: MonitorParams, seed: int, folder: Any
-) -> dict[str, Any]:
-    kinds = windows.kinds(reference, fitted)
-    thresholds = alarms.calibrate(
-        reference.frame,
-        reference.groups,
-        kinds,
-        rows=alarms.comparable_rows(current.groups, reference.groups),
-        false_alarm_rate=monitor.false_alarm_rate,
-        minimum_effect=monitor.minimum_effect,
-        seed=seed,
-    )
-    verdict = alarms.verdict(
-        thresholds,
-        reference.frame,
-        current.frame,
-        reference_groups=reference.groups,
-        groups=current.groups,
-        reference_losses=reference.losses,
-        losses=current.losses,
-        seed=seed,
-    )
-    write_report(
-        reference.frame,
-        current.frame,
-        kinds,
-        thresholds,
-        fitted.task,
-        target=fitted.target.column,
-        prediction=windows.PREDICTION,
-        directory=folder,
-        seed=seed,
-    )
-    return {"window": name, **asdict(verdict)}
-
-
-def _words(found: dict[str, Any]) -> str:
-    drifted = [f"{m['column']}{' (missing)' if m['aspect'] == 'missing' else ''}" for m in found["measures"] if m["drifted"]]
-    decay = found["decay"]
-    loss = "loss {:+.1%} [{:+.1%}, {:+.1%}]".format(*_relative(decay)) if decay else found["reason"]
-    return "; ".join([*([f"drift in {', '.join(drifted)}"] if drifted else []), loss])
-
-
-def _relative(decay: dict[str, Any]) -> tuple[float, ...]:
-    """The rise of the loss and its interval, as shares of the reference's loss."""
-    return tuple(decay[end] / decay["reference_loss"] for end in ("difference", "lower", "upper"))
