@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -117,7 +117,7 @@ def infer(
         unknown.insert(0, f"data.target: {target!r} is no column of the source; columns are {', '.join(names)}")
     if unknown:
         raise UserError(*unknown)
-    counts = _count(backend, table, names, missing)
+    counts = _count(backend, table, names, missing, overrides)
     columns = [_column(table, name, counts, overrides) for name in names]
     at = names.index(target)
     unfit = [
@@ -135,22 +135,35 @@ def infer(
     return Schema(tuple(columns), target, task, positive, missing)
 
 
-def _count(backend: Backend, table: ir.Table, names: list[str], missing: tuple[str, ...]) -> dict[str, Any]:
-    """For each text column, in one pass: values, and how many of them read as number, boolean, and each date format."""
-    parts = {}
-    for at, name in enumerate(names):
-        raw = table[name]
-        value = present(raw, missing)
-        parts[f"{at}:values"] = value.count()
-        if raw_type(raw) != "text":
-            continue
-        parts[f"{at}:number"] = value.try_cast("float64").count()
-        parts[f"{at}:boolean"] = value.lower().isin(TRUE + FALSE).sum()
-        parts[f"{at}:datetime"] = as_timestamp(value).count()
-        for form in DATE_FORMATS:
-            parts[f"{at}:{form}"] = try_strptime(value, form).count()
-    found = backend.to_pyarrow(table.aggregate(**parts)).to_pylist()[0]
-    return {f"{names[int(at)]}:{what}": int(count or 0) for (at, what), count in ((k.split(":", 1), v) for k, v in found.items())}
+def _count(backend: Backend, table: ir.Table, names: list[str], missing: tuple[str, ...], overrides: Mapping[str, str]) -> dict[str, int]:
+    """For each column its values, and for text how many of them read as number, as boolean and as each form of date.
+
+    Dates are costly to try, so a second pass tries them on those columns alone whose values all start with a digit.
+    """
+    texts = [name for name in names if raw_type(table[name]) == "text"]
+    values = {name: present(table[name], missing) for name in names}
+    first: dict[str, ir.Scalar] = {f"{name}:values": values[name].count() for name in names}
+    for name in texts:
+        first[f"{name}:number"] = values[name].try_cast("float64").count()
+        first[f"{name}:boolean"] = values[name].lower().isin(TRUE + FALSE).sum()
+        first[f"{name}:digit"] = values[name].left(1).between("0", "9").sum()
+    counts = _totals(backend, table, first)
+    second: dict[str, ir.Scalar] = {}
+    for name in texts:
+        told = [counts[f"{name}:{what}"] for what in ("values", "number", "boolean", "digit")]
+        if overrides.get(name) == "datetime" or (told[0] not in told[1:3] and told[0] == told[3] > 0):
+            second |= {f"{name}:datetime": as_timestamp(values[name]).count()}
+            second |= {f"{name}:{form}": try_strptime(values[name], form).count() for form in DATE_FORMATS}
+    untried = dict.fromkeys([f"{name}:{form}" for name in texts for form in ("datetime", *DATE_FORMATS)], 0)
+    return untried | counts | _totals(backend, table, second)
+
+
+def _totals(backend: Backend, table: ir.Table, parts: Mapping[str, ir.Scalar]) -> dict[str, int]:
+    """The sums of `parts` over the table; names of columns are no names of results, so these are numbered."""
+    if not parts:
+        return {}
+    found = backend.to_pyarrow(table.aggregate(**{f"p{at}": part for at, part in enumerate(parts.values())})).to_pylist()[0]
+    return {key: int(found[f"p{at}"] or 0) for at, key in enumerate(parts)}
 
 
 @ibis.udf.scalar.builtin(name="try_strptime")
