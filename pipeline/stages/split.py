@@ -8,6 +8,7 @@ from pipeline import files, paths
 from pipeline.config import SplitParams
 from pipeline.data import splitting
 from pipeline.data.engine import engine, read, write
+from pipeline.data.leakage import giveaways
 from pipeline.data.schema import Schema
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ def run(seed: int, split: SplitParams) -> None:
         sided = splitting.assign(read(backend, paths.CLEAN / paths.ROWS), schema, split, seed)
         sided = backend.create_table("sided", sided)
         found = splitting.describe(backend, sided, schema, split)
+        found["gives_target_away"] = giveaways(backend, sided.filter(sided[splitting.SIDE] == "train"), schema, group=split.by)
         for side in paths.SIDES:
             with files.replaced(paths.SPLIT / side) as folder:
                 write(sided.filter(sided[splitting.SIDE] == side).drop(splitting.SIDE), folder / paths.ROWS)
@@ -27,3 +29,11 @@ def run(seed: int, split: SplitParams) -> None:
     log.info("%s: %s", split.strategy, ", ".join(f"{row['rows']} {side}" for side, row in found["sides"].items()))
     if any(found["equal_to_train"].values()) and split.strategy != "group":
         log.warning("rows that equal a train row in every column: %s", found["equal_to_train"])
+    for name, share in found["gives_target_away"].items():
+        log.warning(
+            "%s alone tells %.1f%% of %s: is it known before the target? If not, set data.columns.%s: ignore",
+            name,
+            100 * share,
+            schema.target,
+            name,
+        )
