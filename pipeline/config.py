@@ -200,7 +200,9 @@ class RegisterParams(Section):
 
 class MonitorParams(Section):
     window: int = Field(1000, ge=30)
-    """Rows per monitored window of production."""
+    """Rows per monitored window of production, at least."""
+    max_windows: int = Field(6, ge=1, le=100)
+    """At most this many windows of test and of production rows; where that is too few, windows are larger."""
     false_alarm_rate: Share = 0.05
     """Share of windows that may alarm with nothing changed."""
     minimum_effect: float = Field(0.1, ge=0)

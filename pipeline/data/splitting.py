@@ -85,9 +85,12 @@ def _boolean(value: Scalar) -> bool:
     return value
 
 
-def raw_rows(backend: Backend, raw: Path, side: Path) -> pd.DataFrame:
-    """The rows of a side as the source has them, in the side's order; the row id leads back to them."""
-    ids = read(backend, side).select(ROW_ID)
+def raw_rows(backend: Backend, raw: Path, side: Path, *, most: int) -> pd.DataFrame:
+    """The first `most` rows of a side as the source has them, in the side's order; the row id leads back to them.
+
+    The order is that of digests, so the first rows are as good as drawn at random.
+    """
+    ids = read(backend, side).select(ROW_ID).order_by(ROW_ID).limit(most)
     return backend.to_pandas(read(backend, raw).semi_join(ids, ROW_ID).order_by(ROW_ID)).drop(columns=ROW_ID)
 
 

@@ -11,6 +11,8 @@ from pipeline.data.fitted import Preprocessor
 from pipeline.monitoring import alarms, windows
 from pipeline.monitoring.evidently_report import write_report
 
+REFERENCE_ROWS = 10_000  # of a larger reference a sample of groups is taken: memory grows with its distinct values
+
 
 def judge(
     name: str, reference: windows.Window, current: windows.Window, fitted: Preprocessor, monitor: MonitorParams, seed: int, folder: Path
@@ -20,6 +22,7 @@ def judge(
     Returns:
         the window's name and the fields of `alarms.Verdict`, ready for JSON.
     """
+    reference = windows.sample(reference, REFERENCE_ROWS)
     kinds = windows.kinds(reference, fitted)
     thresholds = alarms.calibrate(
         reference.frame,

@@ -99,13 +99,19 @@ def losses(target: np.ndarray, outputs: np.ndarray, fitted: Preprocessor) -> np.
     return np.where(known, -np.log(np.clip(probability, PROBABILITY_FLOOR, 1.0)), np.nan)
 
 
-def cut(rows: Window, size: int) -> Iterator[Window]:
-    """Windows of at least `size` rows, whole groups together, the groups in the order of their codes.
+def sample(rows: Window, most: int) -> Window:
+    """Whole groups, in the order of their codes, until they hold `most` rows: codes follow digests, so that is at random."""
+    return rows if len(rows) <= most else next(cut(rows, most, most=len(rows)))
+
+
+def cut(rows: Window, size: int, *, most: int) -> Iterator[Window]:
+    """At most `most` windows of at least `size` rows, whole groups together, the groups in the order of their codes.
 
     What is left at the end is a window of its own from half the size on; less goes to the last window.
     """
     if not len(rows):
         return
+    size = max(size, -(-len(rows) // most))
     order = np.argsort(rows.groups, kind="stable")
     starts = np.flatnonzero(np.diff(rows.groups[order], prepend=-1))
     ends = np.append(starts[1:], len(order))

@@ -10,12 +10,13 @@ import pandas as pd
 from pipeline import files, fresh, packaging, paths, tracking
 from pipeline.config import MonitorParams, SplitParams
 from pipeline.data import splitting
-from pipeline.data.engine import engine
+from pipeline.data.engine import ROW_ID, engine, parquet_rows, read
 from pipeline.data.fitted import Preprocessor
 from pipeline.monitoring import windows
 from pipeline.monitoring.judgement import judge, words
 
 log = logging.getLogger(__name__)
+ROWS_A_WINDOW = 10_000  # more tell nothing new, and cost memory and time
 
 
 def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
@@ -24,13 +25,13 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
     Writes reports/monitor/summary.json and, for each window, a folder with Evidently's report.html and report.json.
     """
     fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8"))
-    validation, test, production = _sides(fitted, split.by)
-    control = list(windows.cut(test, monitor.window))
+    validation, test, production = _sides(fitted, split.by, monitor.max_windows * ROWS_A_WINDOW)
+    control = list(windows.cut(test, monitor.window, most=monitor.max_windows))
     judged = []
     for at, part in enumerate(control, start=1):
         others = [other for other in control if other is not part]
         judged.append((f"control-{at:02d}", windows.reference(validation, others), part))
-    for at, part in enumerate(windows.cut(production, monitor.window), start=1):
+    for at, part in enumerate(windows.cut(production, monitor.window, most=monitor.max_windows), start=1):
         judged.append((f"production-{at:02d}", windows.reference(validation, control), part))
     with files.replaced(paths.MONITORED.parent) as folder:
         summary = []
@@ -38,7 +39,9 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
             found = judge(name, reference, current, fitted, monitor, seed, folder / name)
             summary.append(found)
             log.info("%-14s %5d rows  %-6s %s", name, found["rows"], found["state"], words(found))
-        files.write_json(folder / paths.MONITORED.name, {"windows": summary, "false_alarm_rate": monitor.false_alarm_rate})
+        there = {side: parquet_rows(paths.SPLIT / side / paths.ROWS) for side in ("test", "production")}
+        rows = {side: {"judged": len(part), "there": there[side]} for side, part in (("test", test), ("production", production))}
+        files.write_json(folder / paths.MONITORED.name, {"rows": rows, "windows": summary, "false_alarm_rate": monitor.false_alarm_rate})
     tracked = tracking.Run(files.read_json(paths.RUN)["run_id"])
     for at, found in enumerate(summary):
         increase = {"monitor/loss_increase": found["decay"]["difference"]} if found["decay"] else {}
@@ -46,12 +49,12 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
     tracked.files([paths.MONITORED, *(paths.MONITORED.parent / name / "report.html" for name, _, _ in judged)], "monitor")
 
 
-def _sides(fitted: Preprocessor, group: str | None) -> list[windows.Window]:
-    """Validation, test and production rows with the predictions that the package, in a fresh process, makes of the raw rows."""
+def _sides(fitted: Preprocessor, group: str | None, most: int) -> list[windows.Window]:
+    """Validation, test and production, each the first `most` rows, with what the package in a fresh process makes of the raw rows."""
     tables = [paths.SPLIT / side / paths.ROWS for side in paths.SIDES[1:]]
-    clean = [pd.read_parquet(table) for table in tables]
     with engine() as backend:
-        raw = [splitting.raw_rows(backend, paths.RAW / paths.ROWS, table) for table in tables]
+        clean = [backend.to_pandas(read(backend, table).order_by(ROW_ID).limit(most)) for table in tables]
+        raw = [splitting.raw_rows(backend, paths.RAW / paths.ROWS, table, most=most) for table in tables]
     outputs = packaging.outputs(fitted, fresh.predictions(paths.PACKAGE, _joined(raw)))
     whole = windows.window(_joined(clean), outputs, fitted, group=group)  # as one, so that group codes agree over the sides
     return [whole.take(rows) for rows in np.split(np.arange(len(whole)), np.cumsum([len(rows) for rows in raw])[:-1])]

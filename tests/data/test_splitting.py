@@ -248,6 +248,6 @@ def test_raw_rows_of_a_side_come_in_its_order(backend, tmp_path):
     table = with_row_id(backend.create_table("raw", rows(50), overwrite=True))
     write(table, tmp_path / "raw.parquet")
     write(table.filter(table.plan == "a"), tmp_path / "side.parquet")
-    found = splitting.raw_rows(backend, tmp_path / "raw.parquet", tmp_path / "side.parquet")
+    found = splitting.raw_rows(backend, tmp_path / "raw.parquet", tmp_path / "side.parquet", most=10)
     side = backend.to_pandas(backend.read_parquet(tmp_path / "side.parquet")).drop(columns=ROW_ID)
     pd.testing.assert_frame_equal(found, side)

@@ -61,7 +61,7 @@ def test_windows_have_the_size_asked_for_and_a_short_rest_joins_the_last(rows, s
     frame = pd.DataFrame({"age": np.arange(rows, dtype=float), "y": ["yes"] * rows})
     single = Preprocessor("binary", Target("y", ("no", "yes")), (Number("age", "value"),), (), {})
     whole = windows.window(frame, np.full(rows, 0.5), single, group=None)
-    parts = list(windows.cut(whole, size))
+    parts = list(windows.cut(whole, size, most=100))
     assert [len(part) for part in parts] == expected
     assert sorted(v for part in parts for v in part.frame["age"]) == list(range(rows))
 
@@ -70,7 +70,7 @@ def test_groups_are_not_torn_apart():
     groups = np.repeat(np.arange(10), 7)
     frame = pd.DataFrame({"age": np.arange(70.0), "y": ["yes"] * 70, "g": groups.astype(str)})
     single = Preprocessor("binary", Target("y", ("no", "yes")), (Number("age", "value"),), (), {})
-    parts = list(windows.cut(windows.window(frame, np.full(70, 0.5), single, group="g"), 20))
+    parts = list(windows.cut(windows.window(frame, np.full(70, 0.5), single, group="g"), 20, most=100))
     assert [len(part) for part in parts] == [21, 21, 28]
     seen = [set(part.groups.tolist()) for part in parts]
     assert sum(map(len, seen)) == 10
@@ -99,4 +99,13 @@ def test_a_reference_with_test_rows_knows_losses_of_those_alone():
 
 def test_no_rows_give_no_window():
     empty = windows.window(table().head(0), np.empty(0), fitted(), group="person")
-    assert list(windows.cut(empty, 10)) == []
+    assert list(windows.cut(empty, 10, most=5)) == []
+
+
+def test_many_rows_make_larger_windows_rather_than_more():
+    frame = pd.DataFrame({"age": np.arange(1000.0), "y": ["yes"] * 1000})
+    single = Preprocessor("binary", Target("y", ("no", "yes")), (Number("age", "value"),), (), {})
+    whole = windows.window(frame, np.full(1000, 0.5), single, group=None)
+    assert [len(part) for part in windows.cut(whole, 10, most=4)] == [250] * 4
+    assert len(windows.sample(whole, 300)) == 300
+    assert windows.sample(whole, 2000) is whole
