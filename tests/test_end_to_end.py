@@ -135,7 +135,7 @@ def test_a_stage_reruns_only_what_follows_from_a_change(copied):
 def test_forced_repro_gives_the_same_bytes(copied):
     without = ("run.json", "trials.csv")
     folders = ("data", "models/model.keras", "models", "reports/evaluate", "reports/train", "reports/split", "reports/clean")
-    kept = {"MLmodel", "conda.yaml", "python_env.yaml", "history.csv"}
+    kept = {"MLmodel", "conda.yaml", "python_env.yaml"}
 
     def state():
         return {k: v for k, v in copied.bytes(*folders, without=without).items() if k.split("/")[-1] not in kept}

@@ -48,7 +48,8 @@ def run(seed: int, model: ModelParams, train: TrainParams) -> None:
         result = fit(fitted, *sides.values(), model=now["model"], params=now["train"], seed=seed, on_epoch=on_epoch, checkpoint=checkpoint)
         final = {k: v for k, v in result.best.items() if k != "seconds"}
         with files.replaced(paths.REPORTS / "train") as folder:
-            files.write_csv(folder / "history.csv", [{"epoch": at, **row} for at, row in enumerate(result.history)])
+            rows = [{"epoch": at, **row} for at, row in enumerate(result.history)]
+            files.write_csv(folder / "history.csv", [{k: v for k, v in row.items() if k != "seconds"} for row in rows])
             curves = {"loss": [row["train/loss"] for row in result.history], "val_loss": [row["validation/loss"] for row in result.history]}
             figures.save(figures.learning_curves(curves), folder / "learning_curves.png")
             shown = {"epochs": len(result.history), "best_epoch": result.best_epoch, "train_loss": final["train/loss"]}
