@@ -24,7 +24,7 @@ check: $(VENV)/requirements-check.lock.ready  ## lint, types and the slower test
 	python -m pytest -q -m slow
 
 check-all: check  ## all checks, and the benchmarks behind docs/performance.md
-	for file in data_stages noop first_repro quality; do python benchmarks/$$file.py || exit 1; done
+	for file in data_stages noop first_repro quality preprocessing data; do python benchmarks/$$file.py || exit 1; done
 
 check-gpu: $(READY)  ## the tests that need a GPU (with LOCK=requirements-gpu.lock)
 	python -m pytest -q -m gpu
@@ -50,4 +50,5 @@ $(READY): $(LOCK) requirements-uv.lock pyproject.toml
 $(VENV)/requirements-check.lock.ready: $(READY) requirements-check.lock
 	@echo "adding the tools of make check"
 	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --quiet -r requirements-check.lock
+	@command -v postgres /usr/lib/postgresql/*/bin/postgres >/dev/null || apt-get install -y -qq postgresql >/dev/null 2>&1 || echo "no PostgreSQL server and no way to install one: its tests are skipped"
 	@touch $@

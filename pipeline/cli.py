@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from pipeline import paths
+from pipeline import paths, resources
 from pipeline.config import Params
 from pipeline.errors import UserError
 from pipeline.params_file import load
@@ -91,7 +91,7 @@ def run_stage(name: str, params: Params) -> None:
     except Timeout:  # a stage left behind by a killed dvc must not run beside its successor
         log.warning("%s already runs in this workspace; waiting for it to end", name)
         lock.acquire()
-    with lock:
+    with lock, resources.limited(params.memory):
         module.run(**sections)
 
 

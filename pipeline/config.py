@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 from pydantic_core import PydanticCustomError
 
-Kind = Literal["number", "category", "boolean", "datetime", "text", "id", "ignore"]
+Kind = Literal["number", "category", "boolean", "datetime", "text", "image", "audio", "sequence", "id", "ignore"]
+Scaling = Literal["auto", "robust", "standard", "quantile", "log", "none"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Scalar = str | int | float | bool
 Value = TypeVar("Value")
@@ -29,26 +30,105 @@ class Section(BaseModel):
     )
 
 
+class CsvParams(Section):
+    """How a text table is written; what is auto is told from the file and noted in data/raw/source.json."""
+
+    encoding: str = "auto"
+    """Python's name of the encoding; auto tells UTF-8, UTF-16, Windows-1252 and Latin-1 apart."""
+    delimiter: str = Field(default="auto", min_length=1)
+    """Character (or characters) between values."""
+    quote: Literal["auto", '"', "'", ""] = "auto"
+    """Character around values that hold the delimiter or line ends; empty where nothing is quoted."""
+    skip: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+    """Lines above the header to leave out."""
+    header: Literal["auto"] | Annotated[int, Field(ge=0, le=10)] = "auto"
+    """Header lines: 0 names the columns column0, column1, ...; the names of several lines are joined by a blank."""
+    comment: str = "auto"
+    """Start of lines at the top of the file that are comments; empty where there are none."""
+    decimal: Literal["auto", ".", ","] = "auto"
+    """Decimal mark of numbers; auto tells it for each column."""
+    thousands: Literal["auto", "", ",", ".", " ", "'"] = "auto"
+    """Mark between groups of three digits; auto tells it for each column, empty takes none."""
+    ragged: Literal["auto", "fail", "reject", "pad"] = "auto"
+    """Rows with too few or too many values: fail, write them to the rejects, or pad short ones with missing values; auto
+    rejects up to 1% of the rows and fails beyond."""
+
+
+class SeriesParams(Section):
+    """Long rows, one a time step, that become one row a series."""
+
+    id: str
+    """Column that names the series."""
+    time: str
+    """Column that orders its steps."""
+
+
+class ForecastParams(Section):
+    look_back: int = Field(ge=1)
+    """Time steps that the network sees."""
+    horizon: int = Field(ge=1)
+    """Time steps to predict."""
+    time: str | None = None
+    """Column of the time; by default the only datetime column."""
+    series: str | None = None
+    """Column that names the series where the table holds several."""
+
+
 class DataParams(Section):
     source: str = Field(min_length=1)
-    """Path of a CSV or Parquet file, or of a folder that holds load.py."""
-    target: str = Field(min_length=1)
-    """Column to predict."""
-    task: Literal["auto", "binary", "multiclass", "regression"] = "auto"
-    """What to predict; auto infers it from the target's values."""
+    """Path or URL (http, https, s3) of a table, an archive or a folder; files and folders are read by what they hold."""
+    files: str | None = None
+    """Which files of a folder or archive to read, as a pattern such as `*.csv` or `**/*.png`."""
+    target: str | tuple[str, ...] = Field(min_length=1)
+    """Column to predict (several for a forecast); for folders of classes, idx and .ts files the name that it is to have."""
+    task: Literal["auto", "binary", "multiclass", "regression", "forecast"] = "auto"
+    """What to predict; auto infers it from the target's values, and a forecast from data.forecast."""
     positive: str | None = None
     """Class counted as positive in a binary task; by default the second in alphabetical order."""
-    encoding: str = "utf-8"
-    """Encoding of a CSV file, by Python's name."""
+    connection: str | None = None
+    """Environment variable that holds the SQLAlchemy URL over which a .sql source runs."""
+    csv: CsvParams = CsvParams()
+    """How a text table is written."""
+    series: SeriesParams | None = None
+    """For long rows (series, time step, values): they become one row a series."""
+    forecast: ForecastParams | None = None
+    """For a forecast: how far back to look and how far ahead to predict."""
     columns: Table[Kind] = {}
     """Kinds that override the inferred ones, by column."""
     missing: tuple[str, ...] = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "?", "-")
     """Texts that stand for a missing value, after trimming."""
+    missing_in: Table[tuple[str, ...]] = {}
+    """Further values that stand for a missing one, by column, such as `{temperature: ["-200"]}`."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The target columns."""
+        return (self.target,) if isinstance(self.target, str) else self.target
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DataParams:
+        wrong: list[tuple[tuple[str, ...], str]] = []
+        if (self.task == "forecast") != (self.forecast is not None) and self.task != "auto":
+            text = (
+                "task forecast needs forecast: {look_back: ..., horizon: ...}"
+                if self.forecast is None
+                else f"forecast is read by task forecast only, but task is {self.task}"
+            )
+            wrong.append((("task", "forecast"), text))
+        if len(self.targets) > 1 and self.forecast is None:
+            wrong.append((("target",), "several targets are read by a forecast only"))
+        if wrong:
+            raise PydanticCustomError("across", "{text}", {"text": "; ".join(text for _, text in wrong), "wrong": wrong})
+        return self
 
 
 class CleanParams(Section):
     duplicates: Literal["keep", "drop"] = "keep"
     """What to do with rows equal to an earlier row in every column; they are counted either way."""
+    ranges: Table[tuple[float | None, float | None]] = {}
+    """Possible values of number columns, such as `{age: [0, 120]}`; null leaves an end open."""
+    out_of_range: Literal["missing", "clip", "drop", "keep"] = "missing"
+    """What to do with a value outside its range; it is counted either way."""
 
 
 class ProductionParams(Section):
@@ -59,16 +139,31 @@ class ProductionParams(Section):
 
 
 class SplitParams(Section):
-    strategy: Literal["random", "stratified", "group"] = "random"
-    """Rows at random, at random within each class, or whole groups of rows together."""
+    strategy: Literal["random", "stratified", "group", "stratified_group", "time", "given"] = "random"
+    """Rows at random, at random within each class, whole groups together (and their balance checked), train before
+    validation before test, or as a column says."""
     by: str | None = None
-    """Column whose equal values stay on one side (strategy group only)."""
+    """The column that names the group, holds the time (by default the only datetime column) or gives the side."""
     validation: Share = 0.15
     """Share of the rows (or groups) for early stopping and tuning."""
     test: Share = 0.15
     """Share of the rows (or groups) held out for evaluation."""
+    gap: int | float | str = 0
+    """Time left out before validation and before test (strategy time only): `7d`, `12h`, or a number in the column's unit."""
+    starts: Table[Scalar] = {}
+    """Where validation and test begin (strategy time only), instead of shares: `{validation: 2024-01-01, test: 2024-04-01}`;
+    rows appended later then leave every row on its side."""
+    given: Table[tuple[Scalar, ...]] = {}
+    """Values of the column on each side (strategy given only), by default the sides' usual names; where none is validation,
+    that share of train becomes it."""
+    folds: int = Field(0, ge=0, le=100)
+    """Folds of train and validation for cross-validation, written beside the sides; 0 makes none."""
+    min_class_rows: int = Field(1, ge=0)
+    """Fewest rows of a class on each side; fewer is an error."""
     production: ProductionParams | None = None
     """Rows held back as a rehearsal of production; they take no part in training or testing."""
+    on_leak: Literal["fail", "warn"] = "warn"
+    """Whether a leak found by the audit ends the run or is told."""
 
     @model_validator(mode="after")
     def _consistent(self) -> SplitParams:
@@ -76,22 +171,87 @@ class SplitParams(Section):
         if self.validation + self.test >= 1:
             came = f"{self.validation:g} + {self.test:g}"
             wrong.append((("validation", "test"), "expected validation + test below 1, so that rows are left to train on, got " + came))
-        if self.strategy == "group" and self.by is None:
-            wrong.append((("strategy", "by"), "strategy group needs by: the column whose equal values stay together"))
-        if self.strategy != "group" and self.by is not None:
-            wrong.append((("by", "strategy"), f"by is read by strategy group only, but strategy is {self.strategy}"))
+        needs = {
+            "group": "whose equal values stay together",
+            "given": "that gives the side",
+            "stratified_group": "whose equal values stay together",
+        }
+        if self.strategy in needs and self.by is None:
+            wrong.append((("strategy", "by"), f"strategy {self.strategy} needs by: the column {needs[self.strategy]}"))
+        if self.strategy in ("random", "stratified") and self.by is not None:
+            wrong.append((("by", "strategy"), f"by is not read by strategy {self.strategy}"))
+        for key in ("gap", "starts") if self.strategy != "time" else ():
+            if getattr(self, key):
+                wrong.append(((key, "strategy"), f"{key} is read by strategy time only, but strategy is {self.strategy}"))
+        if self.given and self.strategy != "given":
+            wrong.append((("given", "strategy"), f"given is read by strategy given only, but strategy is {self.strategy}"))
+        if self.starts and set(self.starts) != {"validation", "test"}:
+            wrong.append((("starts",), "expected starts of validation and test, got " + ", ".join(self.starts)))
+        if unknown := set(self.given) - {"train", "validation", "test"}:
+            wrong.append((("given",), f"expected train, validation and test, got {', '.join(sorted(unknown))}"))
+        if self.folds == 1:
+            wrong.append((("folds",), "expected 0 or at least 2 folds, got 1"))
         if wrong:
             raise PydanticCustomError("across", "{text}", {"text": "; ".join(text for _, text in wrong), "wrong": wrong})
         return self
 
 
+class TextParams(Section):
+    vocabulary: int = Field(default=8000, ge=16)
+    """Most tokens of the vocabulary, learnt from train."""
+    length: int | None = Field(default=None, ge=1)
+    """Tokens kept of a text; null takes the 95th percentile of train, at most 512."""
+
+
+class ImageParams(Section):
+    height: int | None = Field(default=None, ge=1, le=4096)
+    """Pixels; null takes the median of train, at most 224."""
+    width: int | None = Field(default=None, ge=1, le=4096)
+    """Pixels; null takes the median of train, at most 224."""
+    channels: Literal[1, 3] | None = None
+    """1 is grey, 3 is RGB; null takes 3 where a train picture has colour."""
+
+
+class AudioParams(Section):
+    sample_rate: int = Field(default=16000, ge=1000, le=192000)
+    """Hertz to which sounds are resampled."""
+    seconds: float | None = Field(default=None, gt=0)
+    """Length to which sounds are cut or padded; null takes the 95th percentile of train, at most 10."""
+    mels: int = Field(default=64, ge=8, le=512)
+    """Bands of the log-mel spectrogram."""
+
+
+class SequenceParams(Section):
+    length: int | None = Field(default=None, ge=1)
+    """Steps kept of a sequence (the last ones); null takes the longest of train, at most 1024."""
+
+
 class NormalizeParams(Section):
-    numeric: Literal["robust", "standard", "none"] = "robust"
-    """Scaling of number columns: (x - median) / interquartile range with a smooth clip, z-score, or none."""
+    numeric: Scaling = "robust"
+    """Scaling of number columns: (x - median) / interquartile range with a smooth clip, z-score, rank, signed log then robust,
+    or none; auto takes log for heavy tails and robust else."""
+    columns: Table[Scaling] = {}
+    """Scaling of single columns."""
+    clip: float = Field(0.0, ge=0, lt=0.5)
+    """Share of train at each end beyond which values are clipped; 0 clips none."""
+    dates: Literal["cyclic", "parts"] = "cyclic"
+    """Month, weekday and hour as sine and cosine, or as plain numbers; both beside the day itself."""
+    target: Literal["auto", "standardize", "log", "none"] = "standardize"
+    """Transform of a regression's target, inverted in every prediction; auto takes log for positive heavy tails."""
     rare_category: int = Field(10, ge=1)
     """Categories with fewer rows than this in train share one code."""
     max_categories: int = Field(1000, ge=2)
     """At most this many categories of a column keep a code of their own, the most frequent ones."""
+    merge_case: bool = True
+    """Whether spellings of a category that differ in case alone share one code."""
+    text: TextParams = TextParams()
+    """Text columns."""
+    image: ImageParams = ImageParams()
+    """Image columns."""
+    audio: AudioParams = AudioParams()
+    """Audio columns."""
+    sequence: SequenceParams = SequenceParams()
+    """Sequence columns."""
 
 
 class ModelParams(Section):
@@ -214,6 +374,8 @@ class Params(Section):
 
     seed: int = Field(ge=0, lt=2**31)
     """Seed of every random choice."""
+    memory: str = Field("auto", pattern=r"^(auto|[0-9]+(\.[0-9]+)? ?(MB|GB))$")
+    """Memory that the table engine may take before it spills to disk, such as 2GB; auto takes half of the machine's."""
     data: DataParams
     clean: CleanParams
     split: SplitParams

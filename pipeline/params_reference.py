@@ -32,11 +32,12 @@ def schema() -> dict[str, Any]:
 def reference() -> str:
     """The reference as Markdown: a table for each section."""
     whole = schema()
-    tables = [HEAD + "\n" + _table({"seed": whole["properties"]["seed"]}, {"required": ["seed"]}, whole)]
-    for name, field in whole["properties"].items():
-        if name != "seed":
-            section = _resolved(field, whole)
-            tables.append(f"## {name}\n\n" + _table(section["properties"], section, whole))
+    properties = whole["properties"]
+    scalars = {name: field for name, field in properties.items() if "$ref" not in field}
+    tables = [HEAD + "\n" + _table(scalars, whole, whole)]
+    for name in [name for name in properties if name not in scalars]:
+        section = _resolved(properties[name], whole)
+        tables.append(f"## {name}\n\n" + _table(section["properties"], section, whole))
     ranges = whole["$defs"]["Interval"]
     tables.append("## Ranges of tune.space\n\nEach key has exactly one of these.\n\n" + _table(ranges["properties"], ranges, whole))
     return "\n".join(tables)
@@ -45,10 +46,14 @@ def reference() -> str:
 def _table(fields: dict[str, Any], section: dict[str, Any], whole: dict[str, Any]) -> str:
     rows = ["| key | default | values | meaning |", "|---|---|---|---|"]
     for name, field in fields.items():
-        default = "required" if name in section.get("required", ()) else _default(field.get("default"))
+        default = "required" if name in section.get("required", ()) else "`{}`" if "$ref" in field else _default(field.get("default"))
         values = "[low, high]" if name in PAIRS else _values(field, whole)
-        rows.append("| " + " | ".join(text.replace("|", "\\|") for text in (f"`{name}`", default, values, field["description"])) + " |")
-        inner = _resolved(next((part for part in field.get("anyOf", ()) if "$ref" in part), {}), whole)
+        rows.append(
+            "| "
+            + " | ".join(text.replace("|", "\\|") for text in (f"`{name}`", default, values, " ".join(field["description"].split())))
+            + " |"
+        )
+        inner = _resolved(next((part for part in (field, *field.get("anyOf", ())) if "$ref" in part), {}), whole)
         rows += _table({f"{name}.{key}": f for key, f in inner.get("properties", {}).items()}, _nested(name, inner), whole).splitlines()[2:]
     return "\n".join(rows) + "\n"
 
@@ -76,10 +81,16 @@ def _values(field: dict[str, Any], whole: dict[str, Any]) -> str:
     if "$ref" in field:
         return "the keys below"
     if "enum" in field:
-        return ", ".join(f"`{choice}`" for choice in field["enum"])
+        return ", ".join(f"`{choice}`" if choice not in ("", " ") else "a blank" if choice else "empty" for choice in field["enum"])
+    if "const" in field:
+        return f"`{field['const']}`"
     if field["type"] == "object":
         inner = field["additionalProperties"]
-        return "column: kind, one of " + _values(inner, whole) if "enum" in inner else "key: range"
+        if "$ref" in inner:
+            return "key: range"
+        return "name: " + _values(inner, whole)
+    if field["type"] == "array" and "prefixItems" in field:
+        return "[low, high], each " + _values(field["prefixItems"][0], whole)
     bounds = ", ".join(text.format(_number(field[name])) for name, text in BOUNDS.items() if name in field)
     return f"{TYPES[field['type']]}{' ' if bounds else ''}{bounds}"
 

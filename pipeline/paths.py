@@ -15,11 +15,14 @@ MODELS = Path("models")
 REPORTS = Path("reports")
 
 ROWS = "rows.parquet"  # the one table in each folder of data/raw, data/clean and data/split/<side>
+REJECTS = "rejects.parquet"  # rows that were dropped there, with the reason
 SOURCE = RAW / "source.json"
 SCHEMA = CLEAN / "schema.json"
 PREPROCESSOR = NORMALIZED / "preprocessor.json"
 FEATURES_SQL = NORMALIZED / "features.sql"  # raw columns to inputs, frozen for the model package
 CLEAN_SQL = NORMALIZED / "clean.sql"  # raw columns to typed ones, likewise
+QUALITY = REPORTS / "clean" / "index.html"
+LEAKAGE = REPORTS / "split" / "leakage.html"
 BEST = REPORTS / "tune" / "best.yaml"
 MODEL = MODELS / "model.keras"
 RUN = MODELS / "run.json"
@@ -39,7 +42,10 @@ def root() -> Path:
 
 
 def state() -> Path:
-    """What outlives a stage (MLflow store, studies, checkpoints, locks): $PIPELINE_STATE, else .state in the main workspace."""
+    """What outlives a stage, and what one spills: $PIPELINE_STATE, else .state in the main workspace.
+
+    That is the MLflow store, studies, checkpoints, locks, and the table engine's temporary files.
+    """
     folder = Path(os.environ.get("PIPELINE_STATE") or root() / ".state").resolve()
     (folder / "locks").mkdir(parents=True, exist_ok=True)
     return folder

@@ -20,6 +20,7 @@ def facts() -> dict[str, Any]:
         "quality": files.read_json(paths.REPORTS / "clean" / "quality.json"),
         "schema": files.read_json(paths.SCHEMA),
         "split": files.read_json(paths.REPORTS / "split" / "split.json"),
+        "leakage": files.read_json(paths.LEAKAGE.with_suffix(".json")),
         "preprocessor": files.read_json(paths.PREPROCESSOR),
         "trained": files.read_json(paths.REPORTS / "train" / "metrics.json"),
         "run": files.read_json(paths.RUN),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from dvc.utils.serialize import load_yaml
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pipeline.config import Interval, ModelParams, Params, TrainParams, TuneParams, override
@@ -107,7 +107,8 @@ ONE_MISTAKE = {
     ),
     "unknown key, like nothing": (
         ("  numeric: robust", "  zzz: robust"),
-        "19:3: unknown key normalize.zzz; valid keys here: numeric, rare_category, max_categories",
+        "19:3: unknown key normalize.zzz; valid keys here: numeric, columns, clip, dates, target, rare_category, "
+        "max_categories, merge_case, text, image, audio, sequence",
     ),
     "unknown nested key": (
         ("{column: city,", "{column: city, colunm: city,"),
@@ -142,11 +143,13 @@ ONE_MISTAKE = {
     "empty text": (("source: rows.csv", 'source: ""'), '4:11: data.source: expected text that is not empty, got ""'),
     "misspelt choice": (
         ("strategy: group", "strategy: groups"),
-        "12:13: split.strategy: expected 'random', 'stratified' or 'group', got \"groups\"; did you mean group?",
+        "12:13: split.strategy: expected 'random', 'stratified', 'group', 'stratified_group', "
+        "'time' or 'given', got \"groups\"; did you mean group?",
     ),
     "misspelt choice in a mapping": (
         ("{customer: id}", "{customer: txt}"),
-        "6:23: data.columns.customer: expected 'number', 'category', 'boolean', 'datetime', 'text', 'id' or 'ignore', "
+        "6:23: data.columns.customer: expected 'number', 'category', 'boolean', 'datetime', 'text', 'image', 'audio', 'sequence', "
+        "'id' or 'ignore', "
         'got "txt"; did you mean text?',
     ),
     "missing section": (("clean:\n  duplicates: keep\n", ""), "1:1: missing section clean; write `clean: {}` for its defaults"),
@@ -167,7 +170,7 @@ ONE_MISTAKE = {
     ),
     "by without group": (
         ("strategy: group", "strategy: random"),
-        "13:3: split: by is read by strategy group only, but strategy is random",
+        "13:3: split: by is not read by strategy random",
     ),
     "space: no such key": (
         ("train.learning_rate: {", "train.learningrate: {"),
@@ -383,7 +386,8 @@ FULL = {
     ).model_dump(mode="json", by_alias=True),
 }
 FULL["tune"]["space"] = {"train.learning_rate": {"log": [1e-4, 1e-2]}}
-KEYS = [("seed",)] + [(section, key) for section, fields in FULL.items() if section != "seed" for key in fields]
+SCALARS = ("seed", "memory")
+KEYS = [(name,) for name in SCALARS] + [(section, key) for section, fields in FULL.items() if section not in SCALARS for key in fields]
 KEYS += [("split", "production", key) for key in ("column", "in")] + [("tune", "space", "train.learning_rate", "log")]
 
 
@@ -400,8 +404,10 @@ def written(value: object, wrong: tuple[str, ...], path: tuple[str, ...] = ()) -
 
 def test_the_file_with_every_key_of_the_schema_is_sound(tmp_path):
     schema = Params.model_json_schema(by_alias=True)
-    sections = {name: schema["$defs"][field["$ref"].rsplit("/", 1)[1]] for name, field in schema["properties"].items() if name != "seed"}
-    assert {(name, key) for name, section in sections.items() for key in section["properties"]} | {("seed",)} <= set(KEYS)
+    sections = {
+        name: schema["$defs"][field["$ref"].rsplit("/", 1)[1]] for name, field in schema["properties"].items() if name not in SCALARS
+    }
+    assert {(name, key) for name, section in sections.items() for key in section["properties"]} | {(name,) for name in SCALARS} <= set(KEYS)
     assert loaded(tmp_path, "\n".join(written(FULL, ()))).seed == 1
 
 
@@ -409,6 +415,8 @@ def test_the_file_with_every_key_of_the_schema_is_sound(tmp_path):
 @settings(max_examples=6, derandomize=True, deadline=None)
 @given(value=st.sampled_from([True, [[]], {"zzz": [1]}, [None], [{"a": 1}]]))
 def test_a_value_of_a_wrong_type_names_its_key_and_line(tmp_path_factory, key, value):
+    assume((key, value) != (("normalize", "merge_case"), True))  # right as it is
+    assume(key != ("split", "given") or not isinstance(value, dict))  # likewise, but for the names of its sides
     lines = written(FULL, key)
     at = next(number for number, line in enumerate(lines, start=1) if line.endswith(": @"))
     text = "\n".join(lines).replace("@", json.dumps(value))

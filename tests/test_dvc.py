@@ -24,7 +24,9 @@ ROOT = Path(__file__).parents[1]
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 DECLARED = DVC["stages"]
 SOURCE = "${data.source}"
-EXTRA = {"register": closure(HOME / "predict.py", HOME / "pyfunc.py"), "report": {HOME / "templates" / "index.html"}}  # read as data
+TEMPLATES = {"clean": "quality.html", "split": "leakage.html", "report": "index.html"}
+EXTRA = {"register": closure(HOME / "predict.py", HOME / "pyfunc.py")}  # read as data
+EXTRA |= {stage: frozenset({HOME / "templates" / name}) for stage, name in TEMPLATES.items()}
 DATA_STAGES = ("collect", "clean", "split", "normalize")
 
 

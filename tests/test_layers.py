@@ -98,12 +98,14 @@ def test_a_data_stage_reaches_no_heavy_library(stage):
 
 def test_what_a_model_package_carries_is_small_and_needs_few_libraries():
     carried = closure(HOME / "predict.py", HOME / "pyfunc.py")
-    assert {name(file) for file in carried if file.name != "__init__.py"} == {
-        "predict.py", "pyfunc.py", "errors.py", "data/fitted.py", "models/heads.py", "models/layers.py",
+    modalities = {f"data/{file}.py" for file in ("audio", "encoding", "fitted", "frozen", "image", "media", "sequence", "text")}
+    assert {name(file) for file in carried if file.name != "__init__.py"} == modalities | {
+        "predict.py", "pyfunc.py", "errors.py", "models/heads.py", "models/layers.py",
     }  # fmt: skip
     third_party = libraries(*carried) - set(sys.stdlib_module_names) - {"pipeline"}
-    assert third_party == {"duckdb", "keras", "mlflow", "numpy", "pandas", "pyarrow"}
-    assert sum(len(file.read_text().splitlines()) for file in carried) < 500
+    only_where_there_are_such_columns = {"PIL", "scipy", "soundfile", "tokenizers"}
+    assert third_party == {"duckdb", "keras", "mlflow", "numpy", "pandas", "pyarrow"} | only_where_there_are_such_columns
+    assert sum(len(file.read_text().splitlines()) for file in carried) < 1200
 
 
 SEEN = """

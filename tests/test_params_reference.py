@@ -65,19 +65,20 @@ def test_a_key_without_a_description_is_refused(monkeypatch):
 
 def test_the_page_gives_defaults_ranges_choices_and_meanings():
     assert "| `seed` | required | whole number ≥ 0, < 2147483648 | Seed of every random choice. |" in PAGE
-    assert "| `strategy` | `random` | `random`, `stratified`, `group` |" in "\n".join(section("split"))
+    assert "| `strategy` | `random` | `random`, `stratified`, `group`, `stratified_group`, `time`, `given` |" in "\n".join(section("split"))
     assert "| `production.in` | required | list of at least 1 |" in "\n".join(section("split"))
     assert "| `clipnorm` | `1.0` | number > 0 or null |" in "\n".join(section("train"))
     assert "`model.layers: {int: [1, 4]}`" in "\n".join(section("tune"))
     assert "| `log` | `null` | [low, high] | Real numbers, uniform in the logarithm. |" in section("Ranges of tune.space")
     headings = re.findall(r"^## (\w+)$", PAGE, flags=re.MULTILINE)
-    assert headings == [field.alias or name for name, field in Params.model_fields.items() if name != "seed"]
+    assert headings == [field.alias or name for name, field in Params.model_fields.items() if name not in ("seed", "memory")]
     rows = [line for line in PAGE.splitlines() if line.startswith("| ")]
     assert all(len(re.findall(r"(?<!\\)\|", row)) == 5 for row in rows)
 
 
 def test_the_json_schema_knows_the_keys_that_editors_complete():
     found = json.loads((ROOT / "schema" / "params.schema.json").read_text(encoding="utf-8"))
-    assert set(found["required"]) == set(found["properties"]) == {field.alias or name for name, field in Params.model_fields.items()}
+    names = {field.alias or name for name, field in Params.model_fields.items()}
+    assert set(found["required"]) == set(found["properties"]) - {"memory"} == names - {"memory"}
     assert found["$defs"]["TrainParams"]["properties"]["epochs"]["minimum"] == 1
     assert found["$defs"]["SplitParams"]["additionalProperties"] is False

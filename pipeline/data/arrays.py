@@ -2,22 +2,29 @@
 
 A folder holds number.npy (rows, N) float32, category.npy (rows, C) int32 codes, target.npy (rows,) class index int32
 or float32 in the target's units, group.npy (rows,) int64: rows with an equal code belong together.  Row k is row k
-of the side's table.
+of the side's table.  Where the data have them there are more: text_0.npy (rows, T) int32, image_0.npy (rows, H, W, C)
+uint8, audio_0.npy (rows, frames, mels) float32, sequence.npy (rows, T, channels) float32 with sequence_length.npy
+(rows,) int32, fold.npy (rows,) int32.  For a forecast see `windows`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import paths
+from pipeline.data.encoding import Encoder
 from pipeline.data.fitted import Preprocessor, Target
 from pipeline.errors import UserError
+
+ALWAYS = ("number", "category", "target", "group")
 
 
 @dataclass(frozen=True)
@@ -28,14 +35,17 @@ class Side:
     category: np.ndarray
     target: np.ndarray
     group: np.ndarray
+    more: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.target)
+        return len(self.group)
 
 
 def load(side: str) -> Side:
     """The arrays of a side, mapped, not read."""
-    return Side(*(np.load(paths.NORMALIZED / side / f"{name}.npy", mmap_mode="r") for name in ("number", "category", "target", "group")))
+    found = {file.stem: np.load(file, mmap_mode="r") for file in sorted((paths.NORMALIZED / side).glob("*.npy"))}
+    number, category, target, group = (found.pop(name) for name in ALWAYS)
+    return Side(number, category, target, group, found)
 
 
 def files(*sides: str) -> list[Path]:
@@ -44,43 +54,51 @@ def files(*sides: str) -> list[Path]:
 
 
 def write(batches: Iterable[pa.RecordBatch], rows: int, fitted: Preprocessor, folder: Path) -> None:
-    """Write `rows` rows of inputs as arrays into `folder`.
+    """Write `rows` rows of inputs as arrays into `folder`, batch by batch.
 
     Args:
-        batches: columns n0, n1, ..., c0, c1, ..., target and, where rows are grouped, group.
+        batches: what `preprocessing.batches` gives: columns for the encoder, target and, where rows are grouped or have
+            folds, group and fold.
 
     Raises:
-        UserError: a row has a class that train has not.
+        UserError: a row has a class that train has not, or a picture or sound cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    number = _create(folder / "number.npy", (rows, len(fitted.numbers)), np.float32)
-    category = _create(folder / "category.npy", (rows, len(fitted.categories)), np.int32)
-    target = _create(folder / "target.npy", (rows,), np.int32 if fitted.target.classes else np.float32)
-    groups: list[np.ndarray] = []
-    start = 0
-    for batch in batches:
-        end = start + batch.num_rows
-        for block, letter in ((number, "n"), (category, "c")):
-            for at in range(block.shape[1]):
-                block[start:end, at] = batch.column(f"{letter}{at}").to_numpy(zero_copy_only=False)
-        target[start:end] = _target(batch.column("target"), fitted.target)
-        if "group" in batch.schema.names:
-            groups.append(batch.column("group").to_numpy(zero_copy_only=False))
-        start = end
-    np.save(folder / "group.npy", _codes(np.concatenate(groups)) if groups else np.arange(rows, dtype=np.int64))
+    encoder = Encoder(fitted)
+    kinds = {**encoder.shapes, "target": ((), np.int32 if fitted.target.classes else np.float32)}
+    groups: list[pa.Array] = []
+    folds: list[np.ndarray] = []
+    with growing(folder, rows, kinds) as out:
+        for batch in batches:
+            for name, block in encoder.blocks(batch).items():
+                block.tofile(out[name])
+            out["target"].write(_target(batch.column("target"), fitted.target).tobytes())
+            names = batch.schema.names
+            groups += [batch.column("group")] if "group" in names else []
+            folds += [batch.column("fold").to_numpy(zero_copy_only=False).astype(np.int32)] if "fold" in names else []
+    np.save(folder / "group.npy", _codes(groups) if groups else np.arange(rows, dtype=np.int64))
+    if folds:
+        np.save(folder / "fold.npy", np.concatenate(folds))
 
 
-def _create(file: Path, shape: tuple[int, ...], kind: type) -> np.ndarray:
-    """An array on disk; numpy cannot map one without elements, so that is saved instead."""
-    if 0 in shape:
-        np.save(file, np.empty(shape, kind))
-        return np.empty(shape, kind)
-    return np.lib.format.open_memmap(file, mode="w+", dtype=kind, shape=shape)
+@contextmanager
+def growing(folder: Path, rows: int, kinds: Mapping[str, tuple[tuple[int, ...], Any]]) -> Iterator[Mapping[str, IO[bytes]]]:
+    """Open .npy files of known shape to which blocks of rows are added in order; unlike mapped ones they take no memory."""
+    out = {}
+    try:
+        for name, (shape, kind) in kinds.items():
+            out[name] = (folder / f"{name}.npy").open("wb")
+            header = {"descr": np.lib.format.dtype_to_descr(np.dtype(kind)), "fortran_order": False, "shape": (rows, *shape)}
+            np.lib.format.write_array_header_1_0(out[name], header)
+        yield out
+    finally:
+        for file in out.values():
+            file.close()
 
 
 def _target(column: pa.Array, target: Target) -> np.ndarray:
     if not target.classes:
-        return column.to_numpy(zero_copy_only=False)
+        return column.to_numpy(zero_copy_only=False).astype(np.float32)
     codes = pc.index_in(column, pa.array(target.classes))
     if codes.null_count:
         unknown = pc.unique(column.filter(pc.is_null(codes))).to_pylist()
@@ -88,10 +106,10 @@ def _target(column: pa.Array, target: Target) -> np.ndarray:
     return codes.to_numpy()
 
 
-def _codes(groups: np.ndarray) -> np.ndarray:
+def _codes(groups: list[pa.Array]) -> np.ndarray:
     """Equal texts to equal whole numbers; each missing one is a group of its own."""
-    missing = np.array([value is None for value in groups], dtype=bool)
-    names, codes = np.unique(np.where(missing, "", groups).astype(str), return_inverse=True)
-    codes = codes.astype(np.int64)
-    codes[missing] = len(names) + np.arange(missing.sum())
+    coded = pa.chunked_array(groups, pa.string()).combine_chunks().dictionary_encode()
+    missing = pc.is_null(coded.indices).to_numpy(zero_copy_only=False)
+    codes = pc.fill_null(coded.indices, 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    codes[missing] = len(coded.dictionary) + np.arange(missing.sum())
     return codes

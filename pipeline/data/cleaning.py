@@ -10,52 +10,129 @@ import ibis
 import ibis.expr.types as ir
 
 from pipeline.data.engine import ROW_ID
-from pipeline.data.schema import FALSE, TRUE, Column, Schema, as_timestamp, is_whole, present, text_value, try_strptime
+from pipeline.data.reading import ISO_LENGTH, as_boolean, as_number, as_time, is_finite, prose, without, word
+from pipeline.data.schema import Column, Schema, is_whole
+
+READ = ("number", "boolean", "datetime")  # kinds as which a text may be unreadable
 
 
 def clean(table: ir.Table, schema: Schema) -> ir.Table:
     """Typed columns for every column of the schema that is not ignored and that `table` has.
 
-    number becomes float64 (infinite and unreadable values missing), boolean boolean, datetime timestamp, all else
-    trimmed text.  The row id, where there is one, stays.
+    number becomes float64 (infinite, unreadable and, unless they are clipped or kept, impossible values missing), boolean
+    boolean, datetime timestamp, image and audio the file's bytes, sequence a list of float64, all else tidy text.  The row
+    id, where there is one, stays.
     """
-    columns = {c.name: typed(table[c.name], c, schema.missing) for c in schema.columns if c.kind != "ignore" and c.name in table.columns}
+    columns = {c.name: cleaned(table[c.name], c, schema) for c in schema.columns if c.kind != "ignore" and c.name in table.columns}
     if ROW_ID in table.columns:
         columns = {ROW_ID: table[ROW_ID], **columns}
     return table.select([value.name(name) for name, value in columns.items()])  # not as keywords: a column may be called self
 
 
+def cleaned(value: ir.Column, column: Column, schema: Schema) -> ir.Value:
+    """One raw column as its kind, within its range."""
+    return within(typed(value, column, schema.missing), column, schema.out_of_range)
+
+
 def typed(value: ir.Column, column: Column, missing: tuple[str, ...]) -> ir.Value:
     """One raw column as its kind."""
-    text = value = present(value, missing)
-    if column.raw == "number":  # a request's numbers come as float64 and its dates as timestamps: so must these
-        value = value.cast("float64")
-    elif column.raw == "datetime":
-        value = value.cast("timestamp")
+    tokens = (*missing, *(token for token in column.missing if token not in missing))
     if column.kind == "number":
-        number = text.try_cast("float64") if column.raw == "text" else value.cast("float64")
-        return ibis.ifelse(number.isnan() | number.isinf(), ibis.null("float64"), number)
-    if column.kind == "boolean":
-        if column.raw in ("boolean", "number"):
-            return value.cast("boolean")
-        lower = text.lower()
-        return ibis.cases((lower.isin((*TRUE, "yes", "y", "1")), True), (lower.isin((*FALSE, "no", "n", "0")), False))
-    if column.kind == "datetime":
-        if column.raw == "text":
-            return try_strptime(text, column.format) if column.format else as_timestamp(text)
+        return _without_numbers(number(value, column), tokens)
+    if column.kind in ("image", "audio"):
         return value
-    if column.raw == "number":  # 3.0 and 3 name the same category
-        whole = ibis.ifelse(is_whole(value), value.try_cast("int64").cast("string"), ibis.null("string"))
-        return ibis.coalesce(whole, value.cast("string"))
-    return value.cast("string")
+    if column.kind == "sequence":
+        return value.cast("array<float64>")
+    if column.raw == "text":
+        if column.kind == "datetime":
+            dates = tuple(token for token in tokens if token[:1].isdigit() and len(token) >= ISO_LENGTH)  # others never read as one
+            return as_time(word(value, dates) if dates else value.cast("string"), column.format)
+        if column.kind == "boolean":
+            return as_boolean(word(value, tokens))
+        return prose(value, tokens) if column.kind == "text" else word(value, tokens)
+    if column.raw == "number":  # a request's numbers come as float64 and its dates as timestamps: so must these
+        value = _without_numbers(finite(value.cast("float64")), tokens) if column.kind == "boolean" else _without_nan(value.cast("float64"))
+        if column.kind == "boolean":
+            return value.cast("boolean")
+        whole = ibis.ifelse(
+            is_whole(value), value.try_cast("int64").cast("string"), ibis.null("string")
+        )  # 3.0 and 3 name the same category
+        return without(ibis.coalesce(whole, value.cast("string")), tokens)
+    if column.raw == "datetime":
+        value = value.cast("timestamp")
+    if column.kind in READ:
+        return value
+    return without(value.cast("string"), tokens)
+
+
+def number(value: ir.Column, column: Column) -> ir.FloatingValue:
+    """A raw column as float64, tokens and impossible values too; missing where it is infinite or no number."""
+    return as_number(value.cast("string"), column) if column.raw == "text" else finite(value.cast("float64"))
+
+
+def infinite(value: ir.Column, column: Column) -> ir.BooleanValue:
+    """Whether a raw value reads as an infinite number."""
+    return (as_number(value.cast("string"), column, infinite=True) if column.raw == "text" else value.cast("float64")).isinf()
+
+
+def finite(value: ir.FloatingValue) -> ir.FloatingValue:
+    """A number, missing where it is infinite or NaN."""
+    return ibis.ifelse(is_finite(value), value, ibis.null("float64"))
+
+
+def within(value: ir.Value, column: Column, out_of_range: str) -> ir.Value:
+    """A number within its range: values outside become missing or the range's end, or stay (`keep`).
+
+    Where rows are to be dropped, `clean` has dropped them; in a request, which keeps its rows, the value becomes missing.
+    """
+    if column.kind != "number" or (column.low is None and column.high is None) or out_of_range == "keep":
+        return value
+    if out_of_range == "clip":
+        raised = value if column.low is None else ibis.ifelse(value < column.low, ibis.literal(float(column.low)), value)
+        return raised if column.high is None else ibis.ifelse(raised > column.high, ibis.literal(float(column.high)), raised)
+    return ibis.ifelse(outside(value, column), ibis.null("float64"), value)
+
+
+def outside(value: ir.FloatingValue, column: Column) -> ir.BooleanValue:
+    """Whether a number lies outside its column's range; false for missing ones."""
+    ends = [value < column.low] if column.low is not None else []
+    ends += [value > column.high] if column.high is not None else []
+    return (ends[0] | ends[1] if len(ends) == 2 else ends[0]).fill_null(False)
+
+
+def present(value: ir.Column, column: Column, missing: tuple[str, ...]) -> ir.StringValue:
+    """A text column's tidy text, missing where it stands for no value."""
+    return word(value, (*missing, *column.missing))
 
 
 def unreadable(table: ir.Table, schema: Schema) -> dict[str, ir.IntegerScalar]:
     """For each column, the number of values that are there but do not read as its kind (they become missing)."""
-    counts = {}
-    for column in schema.columns:
-        if column.raw == "text" and column.kind in ("number", "boolean", "datetime"):
-            before = text_value(table[column.name], schema.missing)
-            after = typed(table[column.name], column, schema.missing)
-            counts[column.name] = (before.notnull() & after.isnull()).sum().fill_null(0)
-    return counts
+    return {
+        column.name: unread(table[column.name], column, schema.missing).sum().fill_null(0)
+        for column in schema.columns
+        if column.raw == "text" and column.kind in READ
+    }
+
+
+def unread(value: ir.Column, column: Column, missing: tuple[str, ...]) -> ir.BooleanValue:
+    """Whether a text is there but does not read as its column's kind."""
+    read = number(value, column) if column.kind == "number" else typed(value, column, missing)
+    return ibis.ifelse(read.isnull(), present(value, column, missing).notnull(), False)
+
+
+def _without_nan(value: ir.FloatingValue) -> ir.FloatingValue:
+    return ibis.ifelse(value.isnan(), ibis.null("float64"), value)
+
+
+def _without_numbers(value: ir.FloatingValue, tokens: tuple[str, ...]) -> ir.FloatingValue:
+    """A number, missing where it is one of those tokens that are numbers, however it is written."""
+    numbers = sorted({found for token in tokens if (found := _number(token)) is not None})
+    return ibis.ifelse(value.isin(numbers), ibis.null("float64"), value) if numbers else value
+
+
+def _number(token: str) -> float | None:
+    try:
+        found = float(token)
+    except ValueError:
+        return None
+    return found if abs(found) < float("inf") else None

@@ -6,27 +6,73 @@ Everything in which engines differ stands here, so that the same expressions can
 from __future__ import annotations
 
 import errno
+import logging
 import os
+import platform
+import shutil
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
+from tqdm import tqdm
+
+from pipeline import paths, resources
 
 ROW_ID = "__row_id__"  # names a row by its content, so that it stays the same when rows are reordered or appended
 
 SEPARATOR = "\x1f"
 MISSING = "\x1e"
 
+ROW_GROUP = 122_880
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A temporary folder on the disk of the workspace's state (the system's own may lie in memory); gone when the block ends.
+
+    What killed processes of this machine left behind is removed.
+    """
+    home, owner = paths.state() / "spill", f"{platform.node()}-"
+    home.mkdir(exist_ok=True)
+    for left in home.glob(f"{owner}*"):
+        process = left.name.removeprefix(owner).partition("-")[0]
+        if process.isdigit() and not _runs(int(process)):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=home, prefix=f"{owner}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
 
 @contextmanager
 def engine() -> Iterator[Backend]:
-    """A private DuckDB connection that spills to a temporary folder."""
-    with tempfile.TemporaryDirectory(prefix="pipeline-") as spill:
-        backend = ibis.duckdb.connect(temp_directory=spill)
+    """A private DuckDB connection that holds to the memory limit and spills to disk.
+
+    Rows come out in the order in which they are stored, also where several threads work.
+    """
+    with scratch() as spill:
+        backend = ibis.duckdb.connect(
+            temp_directory=str(spill),
+            memory_limit=f"{resources.memory() // 2**20}MiB",
+            preserve_insertion_order=True,
+        )
+        backend.con.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")  # `progress` asks for it
         try:
             yield backend
         finally:
@@ -34,7 +80,7 @@ def engine() -> Iterator[Backend]:
 
 
 def read(backend: Backend, file: Path) -> ir.Table:
-    """The table that `write` wrote.
+    """The table that `write` wrote, in its order.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -45,10 +91,41 @@ def read(backend: Backend, file: Path) -> ir.Table:
 
 
 def write(table: ir.Table, file: Path) -> int:
-    """Write `table` in the order of its row id, the same bytes for the same rows; returns the number of rows."""
+    """Write `table` in its own order and return the number of rows; long writing shows its progress.
+
+    A stored table is in the order of its row ids.  Scans, filters and projections keep that order; after a join, an
+    aggregation or a window the table must be put in it again.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
-    table.order_by(ROW_ID).to_parquet(file, compression="zstd", row_group_size=122_880)
+    with progress(table.get_backend(), f"writing {file.parent.name.removeprefix('.').removesuffix('.new')}"):
+        table.to_parquet(file, compression="zstd", row_group_size=ROW_GROUP)
     return parquet_rows(file)
+
+
+@contextmanager
+def progress(backend: Backend, what: str) -> Iterator[None]:
+    """Show how far the running query is once it takes over two seconds: a bar on a terminal, a line every ten seconds elsewhere."""
+    done = threading.Event()
+
+    def watch() -> None:
+        if done.wait(2.0):
+            return
+        bar, told = tqdm(total=100, desc=what, unit="%", disable=None, leave=False), time.monotonic()
+        while not done.wait(0.5):
+            share = max(0.0, backend.con.query_progress())
+            bar.update(share - bar.n)
+            if bar.disable and time.monotonic() - told > 10:
+                log.info("%s: %.0f%%", what, share)
+                told = time.monotonic()
+        bar.close()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def parquet_rows(file: Path) -> int:
@@ -56,6 +133,19 @@ def parquet_rows(file: Path) -> int:
     import pyarrow.parquet as pq
 
     return int(pq.read_metadata(file).num_rows)
+
+
+def totals(backend: Backend, table: ir.Table, parts: Mapping[str, ir.Value]) -> dict[str, Any]:
+    """The aggregates `parts` over the table, by their names, which may be any text; nothing for nothing."""
+    if not parts:
+        return {}
+    found = backend.to_pyarrow(table.aggregate(**{f"p{at}": part for at, part in enumerate(parts.values())})).to_pylist()[0]
+    return {key: found[f"p{at}"] for at, key in enumerate(parts)}
+
+
+def sample(table: ir.Table, rows: int) -> ir.Table:
+    """The first rows of a stored table: its order is that of digests of their content, so they are as good as drawn at random."""
+    return table.limit(rows)
 
 
 @ibis.udf.scalar.builtin(name="trim")
@@ -70,9 +160,16 @@ def md5(text: str) -> str:
     raise NotImplementedError
 
 
+@ibis.udf.scalar.builtin(name="md5")
+def md5_of_bytes(data: bytes) -> str:
+    """MD5 of bytes as 32 hex digits."""
+    raise NotImplementedError
+
+
 def text_of(table: ir.Table, columns: tuple[str, ...]) -> ir.StringValue:
     """The values of `columns` as one text that differs wherever a value differs, missing from empty included."""
-    parts = [table[name].cast("string").fill_null(MISSING) for name in columns]
+    values = [md5_of_bytes(table[name]) if table[name].type().is_binary() else table[name].cast("string") for name in columns]
+    parts = [value.fill_null(MISSING) for value in values]
     return ibis.literal(SEPARATOR).join(parts)
 
 
@@ -87,12 +184,11 @@ def threshold(share: float) -> str:
 
 
 def with_row_id(table: ir.Table) -> ir.Table:
-    """Add the row id: 16 hex digits of the row's content and its number among equal rows, from 0.
+    """Add the row id, 16 hex digits of the row's content and its number among equal rows from 0, and sort by it.
 
-    Equal rows are interchangeable, so the ids, and everything keyed by them, do not depend on the order of rows.
+    Equal rows are interchangeable, so neither the ids nor the order depends on the order of rows in the source.
     """
-    digest = md5(text_of(table, tuple(table.columns))).left(16)
-    keyed = table.mutate(__digest__=digest)
-    number = ibis.row_number().over(ibis.window(group_by=keyed.__digest__, order_by=keyed.__digest__))
+    keyed = table.mutate(__digest__=md5(text_of(table, tuple(table.columns))).left(16))
+    number = ibis.row_number().over(ibis.window(group_by=keyed.__digest__))
     ids = keyed.__digest__ + "-" + number.cast("string")
-    return keyed.mutate(ids.name(ROW_ID)).drop("__digest__").relocate(ROW_ID)
+    return keyed.select(ids.name(ROW_ID), *table.columns).order_by(ROW_ID)

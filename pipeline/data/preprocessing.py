@@ -1,138 +1,180 @@
 """Preprocessing: fitted on train, kept as readable JSON, applied everywhere as one expression.
 
 From the fitted state comes one Ibis expression.  `normalize` runs it over all rows; frozen as SQL it runs over the
-rows of a request in the model package.  One definition, so what serves is what was trained.
+rows of a request in the model package.  What follows the SQL is one function too (`encoding`).  One definition, so what
+serves is what was trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from pipeline.config import NormalizeParams
+from pipeline.data import judging, modalities, scaling
 from pipeline.data.cleaning import clean
-from pipeline.data.engine import ROW_ID, read
-from pipeline.data.fitted import GRID, Category, Number, Preprocessor, Target, Task
-from pipeline.data.schema import Schema, is_whole
+from pipeline.data.encoding import numbers
+from pipeline.data.engine import read, sample
+from pipeline.data.fitted import Category, Forecast, Number, Part, Preprocessor, Target, Task
+from pipeline.data.parts import part
+from pipeline.data.schema import Schema
+from pipeline.data.staging import staged
 from pipeline.errors import UserError
 
-TEXT_WORDS = 3.0  # mean words per value from which a column of mostly distinct values is free text, else an id
+SAMPLE = 262_144  # train rows from which quantiles and spreads are taken: exact up to here, and memory stays bounded beyond
+BATCH = 65_536
+BOUND = 1e15  # what is scaled beyond it says nothing more, and its square would overflow
+RAW = {"text": "string", "number": "float64", "boolean": "boolean", "datetime": "timestamp", "binary": "binary", "list": "array<float64>"}
 
 
-def fit(backend: Backend, train: ir.Table, schema: Schema, normalize: NormalizeParams, *, group: str | None) -> Preprocessor:
-    """Fit on the clean rows of train; `group` is set aside, since its values never return.
+def fit(
+    backend: Backend,
+    train: ir.Table,
+    schema: Schema,
+    normalize: NormalizeParams,
+    *,
+    group: str | None = None,
+    time: str | None = None,
+    without: Mapping[str, str] | None = None,
+) -> Preprocessor:
+    """Fit on the clean rows of train.
+
+    Args:
+        group: the column that keeps rows together in the split; it is set aside, since its values never return.
+        time: the column that orders the split; what tells one day from another is set aside for the same reason.
+        without: further columns that are no input, each with the reason.
 
     Raises:
-        UserError: no column is left to learn from.
+        UserError: no column is left to learn from, or normalize.columns names one that is no number.
     """
-    kinds = {c.name: c.kind for c in schema.columns if c.kind != "ignore" and c.name != schema.target}
-    aside = {c.name: c.reason for c in schema.columns if c.kind == "ignore"}
-    if group is not None:
-        kinds.pop(group, None)
-        aside[group] = "keeps groups together in the split"
-    aside |= {name: f"{kind} column: no input of a table network" for name, kind in kinds.items() if kind in ("id", "text")}
-    stats = _statistics(backend, train, {n: k for n, k in kinds.items() if n not in aside}, schema)
-    aside |= dict(_useless(stats))
-    used = {name: kind for name, kind in kinds.items() if name not in aside}
-    numbers = [n for name, kind in used.items() if kind != "category" for n in _numbers(name, kind, stats[name], normalize.numeric)]
-    categories = [_category(backend, train, name, stats[name], normalize) for name, kind in used.items() if kind == "category"]
-    if not numbers and not categories:
+    kinds, aside = _candidates(train, schema, group=group, without=without or {})
+    table = [name for name, kind in kinds.items() if kind not in judging.MEDIA]
+    columns = list(dict.fromkeys([*table, *schema.targets]))
+    sampled = backend.create_table("normalize_sample", sample(train.select(columns), SAMPLE), temp=True, overwrite=True)
+    rows = backend.to_pyarrow(sampled.count()).as_py()
+    seen = judging.look(backend, train, sampled, kinds)
+    aside |= dict(judging.useless(seen, series=schema.targets if schema.forecast else ()))
+    kinds = {name: "text" if judging.is_free_text(seen[name]) else kind for name, kind in kinds.items() if name not in aside}
+    _check_overrides(normalize, schema, kinds, aside)
+    of = lambda *wanted: [name for name in kinds if kinds[name] in wanted]  # noqa: E731
+    numeric = of("number", "boolean", "datetime")
+    inputs = [number for name in numeric for number in _parts(name, seen[name], normalize)]
+    if time is not None:
+        aside |= {n.name: "orders the split: its values never return" for n in inputs if n.column == time and n.part in ("days", "value")}
+        inputs = [number for number in inputs if number.name not in aside]
+    fitted = Preprocessor(
+        cast(Task, schema.task),
+        _target(backend, train, sampled, schema, normalize),
+        _scaled_numbers(backend, sampled, inputs, seen, normalize, schema),
+        tuple(_category(backend, train, name, normalize) for name in of("category")),
+        aside,
+        tuple(modalities.text_of(backend, train, name, normalize.text) for name in of("text")),
+        tuple(modalities.image_of(backend, train, name, normalize.image) for name in of("image")),
+        tuple(modalities.audio_of(backend, train, name, normalize.audio) for name in of("audio")),
+        modalities.sequence_of(backend, train, of("sequence"), normalize.sequence),
+        _forecast(backend, sampled, schema, normalize),
+        {"rows": next(iter(seen.values())).rows if seen else 0, "quantiles": rows},
+    )
+    backend.drop_table("normalize_sample")
+    if not fitted.all_columns:
         raise UserError("normalize: no column is left to learn from:", *(f"  {name}: {reason}" for name, reason in aside.items()))
-    target = _target(backend, train, schema)
-    fitted = Preprocessor(cast(Task, schema.task), target, tuple(numbers), tuple(categories), aside)
-    return _with_grids(backend, train, fitted)
+    return fitted
 
 
-def _statistics(backend: Backend, train: ir.Table, kinds: dict[str, str], schema: Schema) -> dict[str, dict[str, Any]]:
-    """Exact statistics of every column in one pass over train."""
-    parts: dict[str, ir.Scalar] = {}
-    for at, (name, kind) in enumerate(kinds.items()):
-        column = train[name]
-        parts |= {f"{at}:rows": train.count(), f"{at}:values": column.count(), f"{at}:distinct": column.nunique()}
-        if kind == "number":
-            parts |= {f"{at}:{what}": getattr(column, what)() for what in ("min", "max", "mean")}
-            parts[f"{at}:std"] = column.std(how="pop")
-            parts[f"{at}:quartiles"] = column.quantile([0.25, 0.5, 0.75])
-            parts[f"{at}:whole"] = is_whole(column).all()
-        elif kind == "datetime":
-            for part in ("days", "month", "weekday", "hour"):
-                parts[f"{at}:{part}"] = _part(column, part).nunique()
-            parts |= {f"{at}:days_min": _part(column, "days").min(), f"{at}:days_max": _part(column, "days").max()}
-        elif kind == "category":
-            parts[f"{at}:words"] = column.split(" ").length().mean()
-    found = backend.to_pyarrow(train.aggregate(**parts)).to_pylist()[0] if parts else {}
-    stats: dict[str, dict[str, Any]] = {name: {"kind": kind} for name, kind in kinds.items()}
-    for key, value in found.items():
-        at, what = key.split(":", 1)
-        stats[list(kinds)[int(at)]][what] = value
-    return stats
+def _candidates(train: ir.Table, schema: Schema, *, group: str | None, without: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Columns that may become inputs, with their kinds, and those that may not, with the reason."""
+    forecast = schema.forecast
+    kept = () if forecast else schema.targets  # a forecast sees what its targets were before
+    kinds = {c.name: c.kind for c in schema.columns if c.kind != "ignore" and c.name not in kept and c.name in train.columns}
+    aside = {c.name: c.reason for c in schema.columns if c.kind == "ignore"} | dict(without)
+    if forecast:
+        aside |= {forecast["time"]: "orders the steps of the forecast"}
+        aside |= {forecast["series"]: "names the series of the forecast"} if forecast["series"] else {}
+        aside |= {n: f"{k} column: a forecast reads numbers" for n, k in kinds.items() if n not in aside and k not in ("number", "boolean")}
+    elif group is not None:
+        aside[group] = "keeps groups together in the split"
+    aside |= {name: "id column: its values never return" for name, kind in kinds.items() if kind == "id" and name not in aside}
+    return {name: kind for name, kind in kinds.items() if name not in aside}, aside
 
 
-def _useless(stats: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Columns of train that cannot help, each with the reason."""
-    for name, column in stats.items():
-        rows, values, distinct = column["rows"], column["values"], column["distinct"]
-        if distinct == 0:
-            yield name, "every value is missing in train"
-        elif distinct == 1 and values == rows:
-            yield name, "constant in train"
-        elif column["kind"] == "category" and distinct > 20 and distinct > 0.5 * values:
-            text = column["words"] >= TEXT_WORDS
-            yield name, f"{'free text' if text else 'id'}: {distinct} distinct values in {values} train rows"
-        elif column["kind"] == "number" and column["whole"] and distinct == values > 20 and _is_dense(column):
-            yield name, f"running number: {distinct} distinct whole numbers in {values} train rows"
+def _check_overrides(normalize: NormalizeParams, schema: Schema, kinds: Mapping[str, str], aside: Mapping[str, str]) -> None:
+    known = {column.name: column.kind for column in schema.columns}
+    wrong = [
+        f"normalize.columns.{name}: "
+        + (
+            f"scaling is for number columns, this one is {known[name]}"
+            if name in known
+            else f"no such column; columns are {', '.join(known)}"
+        )
+        for name in normalize.columns
+        if known.get(name) != "number"
+    ]
+    if wrong:
+        raise UserError(*wrong)
 
 
-def _is_dense(column: dict[str, Any]) -> bool:
-    """Whether distinct whole numbers fill a third of their range or more, as a running number thinned by the split does."""
-    return bool(column["max"] - column["min"] + 1 <= 3 * column["values"])
-
-
-def _numbers(name: str, kind: str, stats: dict[str, Any], method: str) -> Iterator[Number]:
-    if kind == "number":
-        low, center, high = stats["quartiles"]
-        if method == "robust":
-            spread = high - low or (stats["max"] - stats["min"]) / 2 or 1.0
-            yield Number(name, "value", center, spread, smooth_clip=True)
-        elif method == "standard":
-            yield Number(name, "value", _stable(stats["mean"]), _stable(stats["std"]) or 1.0)
-        else:
-            yield Number(name, "value")
-    elif kind == "boolean":
-        yield Number(name, "value")
+def _parts(name: str, seen: judging.Seen, normalize: NormalizeParams) -> Iterator[Number]:
+    """The input numbers that a column may give, before scaling."""
+    if seen.kind == "datetime":
+        yield Number(name, "days", seen.low, seen.high - seen.low or 1.0)
+        for field in seen.varying:
+            names = (f"{field} sine", f"{field} cosine") if normalize.dates == "cyclic" else (field,)
+            yield from (Number(name, cast(Part, each)) for each in names)
     else:
-        spread = stats["days_max"] - stats["days_min"]
-        yield Number(name, "days", stats["days_min"], spread or 1.0)
-        yield from (Number(name, part) for part in ("month", "weekday", "hour") if stats[part] > 1)
-    if stats["values"] < stats["rows"]:
+        yield Number(name, "value")
+    if seen.missing:
         yield Number(name, "missing")
 
 
-def _stable(value: float) -> float:
-    """A sum over rows as single precision: the last digits of a parallel sum change from run to run."""
-    return float(f"{value:.7g}")
+def _scaled_numbers(
+    backend: Backend, sampled: ir.Table, parts: list[Number], seen: Mapping[str, judging.Seen], normalize: NormalizeParams, schema: Schema
+) -> tuple[Number, ...]:
+    """The numbers with scaling and grid, learnt column by column from the sample."""
+    found = []
+    for number in parts:
+        column = sampled[number.column]
+        if seen[number.column].kind == "number" and number.part == "value":
+            method = normalize.columns.get(number.column, normalize.numeric)
+            values = _values(backend, column)
+            number = scaling.scaled(number, values, method, clip=normalize.clip, smooth=schema.forecast is None) if len(values) else number
+        found.append(replace(number, grid=_grid(backend, _scaled(column, number), number)))
+    return tuple(found)
 
 
-def _category(backend: Backend, train: ir.Table, name: str, stats: dict[str, Any], normalize: NormalizeParams) -> Category:
-    counts = train.group_by(train[name].name("token")).aggregate(rows=ibis._.count())
-    frequent = counts.filter(counts.rows >= normalize.rare_category)
-    ordered = frequent.order_by([ibis.desc("rows"), "token"]).limit(normalize.max_categories)
-    return Category(name, tuple(row["token"] for row in backend.to_pyarrow(ordered).to_pylist()))
+def _grid(backend: Backend, column: ir.Column, number: Number) -> tuple[float, ...]:
+    """Train quantiles of an input as the network sees it."""
+    values = numbers(backend.to_pyarrow(column), number)
+    return tuple(np.quantile(values.astype(np.float64), scaling.LEVELS).tolist())
 
 
-def _target(backend: Backend, train: ir.Table, schema: Schema) -> Target:
-    column = train[schema.target]
-    if schema.task == "regression":
-        found = backend.to_pyarrow(train.aggregate(mean=column.mean(), std=column.std(how="pop"))).to_pylist()[0]
-        return Target(schema.target, (), _stable(found["mean"]), _stable(found["std"]) or 1.0)
-    classes = sorted(row["c"] for row in backend.to_pyarrow(train.select(c=column).distinct()).to_pylist())
+def _category(backend: Backend, train: ir.Table, name: str, normalize: NormalizeParams) -> Category:
+    """The tokens by falling frequency, ties in alphabetical order; of spellings that share a code the commonest is shown."""
+    spelt = train.group_by(train[name].name("token")).aggregate(rows=ibis._.count())
+    spelt = backend.create_table("normalize_spelt", spelt, temp=True, overwrite=True)
+    spelt = spelt.mutate(key=spelt.token.lower() if normalize.merge_case else spelt.token)
+    counts = spelt.group_by("key").aggregate(rows=ibis._.rows.sum(), token=ibis._.token.min())
+    frequent = counts.filter(counts.rows >= normalize.rare_category).order_by([ibis.desc("rows"), "key"]).limit(normalize.max_categories)
+    keys = [row["key"] for row in backend.to_pyarrow(frequent).to_pylist()]
+    if not normalize.merge_case:
+        return Category(name, tuple(keys))
+    shown: dict[str | None, str | None] = {None: None}
+    chosen = spelt.semi_join(frequent, "key").order_by(["rows", ibis.desc("token")])
+    shown |= {row["key"]: row["token"] for row in backend.to_pyarrow(chosen).to_pylist()}
+    return Category(name, tuple(shown[key] for key in keys), tuple(keys))
+
+
+def _target(backend: Backend, train: ir.Table, sampled: ir.Table, schema: Schema, normalize: NormalizeParams) -> Target:
+    if schema.task in ("regression", "forecast"):
+        return scaling.target(schema.target, _values(backend, sampled[schema.target]), normalize.target)
+    classes = sorted(row["c"] for row in backend.to_pyarrow(train.select(c=train[schema.target]).distinct()).to_pylist())
     if schema.positive is not None:
         if schema.positive not in classes:
             raise UserError(f"data.positive: {schema.positive!r} is no class of {schema.target}; classes are {', '.join(classes)}")
@@ -140,62 +182,65 @@ def _target(backend: Backend, train: ir.Table, schema: Schema) -> Target:
     return Target(schema.target, tuple(classes))
 
 
-def _with_grids(backend: Backend, train: ir.Table, fitted: Preprocessor) -> Preprocessor:
-    """Add the train quantiles of each scaled number."""
-    if not fitted.numbers:
-        return fitted
-    scaled = apply(train, fitted)
-    levels = [step / GRID for step in range(GRID + 1)]
-    parts = {f"n{at}": scaled[f"n{at}"].quantile(levels) for at in range(len(fitted.numbers))}
-    found = backend.to_pyarrow(scaled.aggregate(**parts)).to_pylist()[0]
-    numbers = tuple(replace(number, grid=tuple(found[f"n{at}"])) for at, number in enumerate(fitted.numbers))
-    return replace(fitted, numbers=numbers)
+def _values(backend: Backend, column: ir.Column) -> np.ndarray:
+    found = backend.to_pyarrow(column.cast("float64")).to_numpy()
+    return found[~np.isnan(found)]
+
+
+def _forecast(backend: Backend, sampled: ir.Table, schema: Schema, normalize: NormalizeParams) -> Forecast | None:
+    if not (asked := schema.forecast):
+        return None
+    targets = tuple(scaling.target(name, _values(backend, sampled[name]), normalize.target) for name in schema.targets)
+    return Forecast(asked["time"], asked["series"], asked["look_back"], asked["horizon"], targets)
 
 
 def apply(table: ir.Table, fitted: Preprocessor, **kept: ir.Value) -> ir.Table:
-    """Clean columns to inputs: float32 columns n0, n1, ... and int32 codes c0, c1, ..., beside the columns `kept`."""
+    """Clean columns to what `encoding.Encoder` takes, beside the columns `kept`."""
     columns = dict(kept)
     columns |= {f"n{at}": _scaled(table[number.column], number) for at, number in enumerate(fitted.numbers)}
-    columns |= {f"c{at}": _code(table[category.column], category) for at, category in enumerate(fitted.categories)}
+    for at, category in enumerate(fitted.categories):
+        value = table[category.column]
+        columns[f"c{at}"] = value.lower() if category.keys else value
+    for kind, names in fitted.media.items():
+        columns |= {f"{kind[0]}{at}": table[name] for at, name in enumerate(names)}
+    columns |= {f"s{at}": table[name] for at, name in enumerate(fitted.sequence.columns if fitted.sequence else ())}
     return table.select(**columns)
 
 
-def batches(backend: Backend, file: Path, fitted: Preprocessor, *, group: str | None) -> pa.RecordBatchReader:
-    """The inputs of a clean table in the order of its row ids, beside columns target and, where asked, group (as text)."""
-    table = read(backend, file).order_by(ROW_ID)
-    kept = {"target": table[fitted.target.column]} | ({"group": table[group].cast("string")} if group else {})
-    return backend.to_pyarrow_batches(apply(table, fitted, **kept), chunk_size=65_536)
-
-
-def _part(column: ir.Column, part: str) -> ir.Value:
-    if part == "value":
-        return column.cast("float64")
-    if part == "missing":
-        return column.isnull().cast("float64")
-    if part == "days":
-        return column.epoch_seconds().cast("float64") / 86400.0
-    fields = {"month": lambda: column.month(), "weekday": lambda: column.day_of_week.index(), "hour": lambda: column.hour()}
-    return fields[part]().cast("float64")
+def batches(backend: Backend, file: Path, fitted: Preprocessor, *, group: str | None, fold: str | None = None) -> pa.RecordBatchReader:
+    """The prepared columns of a stored table in its order, beside target and, where asked, group (as text) and fold."""
+    table = read(backend, file)
+    kept = {"target": table[fitted.target.column]}
+    kept |= {"group": table[group].cast("string")} if group else {}
+    kept |= {"fold": table[fold]} if fold and fold in table.columns else {}
+    heavy = fitted.images or fitted.audios
+    return backend.to_pyarrow_batches(apply(table, fitted, **kept), chunk_size=1_024 if heavy else BATCH)
 
 
 def _scaled(column: ir.Column, number: Number) -> ir.Value:
-    z = (_part(column, number.part) - number.center) / number.scale
+    z = part(column, number.part)
+    if number.part == "missing":
+        return z.cast("float32")
+    if number.low is not None and number.high is not None:
+        z = ibis.cases((z < number.low, number.low), (z > number.high, number.high), else_=z)
+    if number.knots:
+        return z  # `encoding.rank` goes on
+    if number.log:
+        z = z.sign() * (1.0 + z.abs() / number.log).ln()
+    if number.center or number.scale != 1.0:
+        z = (z - number.center) / number.scale
+    z = z.fill_null(0.0)
     if number.smooth_clip:  # RealMLP (Holzmueller et al. 2024, section 3): bounded by 3, close to the identity within 1
+        z = ibis.least(ibis.greatest(z, -BOUND), BOUND) if not number.log else z
         z = z / (1.0 + (z / 3.0) * (z / 3.0)).sqrt()
-    return z.fill_null(0.0).cast("float32")
-
-
-def _code(column: ir.Column, category: Category) -> ir.Value:
-    tokens = [token for token in category.tokens if token is not None]
-    position = ibis.array(tokens).index(column) if tokens else ibis.literal(-1)
-    code = ibis.array([at + 1 for at, token in enumerate(category.tokens) if token is not None])[position] if tokens else position
-    missing = category.tokens.index(None) + 1 if None in category.tokens else 0
-    return ibis.cases((column.isnull(), missing), (position < 0, 0), else_=code).cast("int32")
+    elif number.part == "value":
+        z = ibis.least(ibis.greatest(z, -1e38), 1e38)  # what single precision holds
+    return z.cast("float32")
 
 
 def frozen_sql(schema: Schema, fitted: Preprocessor) -> tuple[str, str]:
-    """DuckDB SQL over a table `rows` of raw columns: one query gives typed columns, one gives the inputs."""
-    types = {"text": "string", "number": "float64", "boolean": "boolean", "datetime": "timestamp"}
-    needed = {c.name: types[c.raw] for c in schema.columns if c.name in fitted.columns}
+    """DuckDB SQL over a table `rows` of raw columns: one query gives typed columns, one what `encoding.Encoder` takes."""
+    needed = {c.name: RAW[c.raw] for c in schema.columns if c.name in fitted.all_columns}
     cleaned = clean(ibis.table(needed, name="rows"), schema)
-    return ibis.to_sql(cleaned, dialect="duckdb"), ibis.to_sql(apply(cleaned, fitted), dialect="duckdb")
+    both = ibis.to_sql(cleaned, dialect="duckdb"), ibis.to_sql(apply(cleaned, fitted), dialect="duckdb")
+    return staged(both[0]), staged(both[1])

@@ -1,88 +1,139 @@
-"""Splits: which side each row is on, fixed by its key and the seed alone.
+"""Splits: which side each row is on, fixed by the row, its key, the seed and the params alone.
 
 A side is decided by comparing md5(seed, key) with thresholds, so it is the same on every engine and stays the same
-when rows are added or reordered.  The key is the row's id, or its group.
+when rows are added or reordered.  The key is the row's id (with its class where the split is stratified), or its group.
+
+A group's side can depend on nothing but its key: any rule that looks at the classes in it or at other groups moves old
+rows when rows are appended.  So a stratified_group split draws whole groups like a group split, and `balance` holds it
+to its name: it compares the class shares of the sides and names a seed that balances them where they are far apart.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
-from pipeline.config import Scalar, SplitParams
+from pipeline.config import SplitParams
+from pipeline.data import givensplit, timesplit
 from pipeline.data.engine import MISSING, ROW_ID, SEPARATOR, read, threshold, uniform
+from pipeline.data.scalars import fitting
 from pipeline.data.schema import Schema
 from pipeline.errors import UserError
-from pipeline.paths import SIDES
 
-SIDE = "__side__"
+SIDE = "__side__"  # in memory only
+FOLD = "__fold__"  # 0, 1, ... on train and validation rows, stored where folds are asked for
+REASON = "__reason__"  # why a row is on no side
+UNLABELLED = "the target is missing"
+DRAW, LOT = "__draw__", "__lot__"  # inside `marked` only
+GROUPED = ("group", "stratified_group")
+
+
+def settled(table: ir.Table, schema: Schema, split: SplitParams) -> SplitParams:
+    """`split` with what it leaves to the data filled in: the column of the time and where sides start, or the values given.
+
+    Raises:
+        UserError: a column is not there, or the strategy does not fit the data.
+    """
+    for place, name in (("by", split.by), ("production.column", split.production and split.production.column)):
+        if name is not None and name not in table.columns:
+            ignored = any(column.name == name and column.kind == "ignore" for column in schema.columns)
+            columns = ", ".join(c for c in table.columns if not c.startswith("__"))
+            hint = f"; it is ignored: set data.columns.{name} to another kind" if ignored else ""
+            raise UserError(f"split.{place}: no column {name!r}; columns are {columns}{hint}")
+    if schema.task == "forecast" and split.strategy != "time":
+        raise UserError(
+            f"split.strategy: a forecast needs train before validation before test, got {split.strategy}; set split: {{strategy: time}}"
+        )
+    if split.strategy == "time":
+        split = split.model_copy(update={"by": timesplit.column(table, schema, split)})
+        return timesplit.pinned(split, table, _used(table, schema, split))
+    return givensplit.pinned(split, table, _used(table, schema, split)) if split.strategy == "given" else split
 
 
 def assign(table: ir.Table, schema: Schema, split: SplitParams, seed: int) -> ir.Table:
-    """Add a side to each row: train, validation, test, production, or missing (unlabelled outside production).
+    """Add to each row its side (train, validation, test, production, or missing) and, where asked for, its fold."""
+    return marked(table, schema, split, seed).drop(REASON)
+
+
+def marked(table: ir.Table, schema: Schema, split: SplitParams, seed: int) -> ir.Table:
+    """Add side and fold like `assign`, and the reason where there is no side; rows keep their order.
 
     Raises:
-        UserError: a column named by split is not there.
+        UserError: a column is not there, or the strategy does not fit the data.
     """
-    for key, name in (("by", split.by), ("production.column", split.production and split.production.column)):
-        if name is not None and name not in table.columns:
-            raise UserError(f"split.{key}: no column {name!r}; columns are {', '.join(c for c in table.columns if c != ROW_ID)}")
-    draw = uniform(_key(table, schema, split), seed)
-    labelled = table[schema.target].notnull()
-    return table.mutate(
-        ibis.cases(
-            (_held_back(table, split), "production"),
-            (~labelled, ibis.null("string")),
-            (draw < threshold(split.test), "test"),
-            (draw < threshold(split.test + split.validation), "validation"),
-            else_="train",
-        ).name(SIDE)
-    )
+    split = settled(table, schema, split)
+    table = _drawn(table, schema, split, seed)
+    cases = [(_held_back(table, split), "production", None), (~_labelled(table, schema), None, UNLABELLED), *_cases(table, split)]
+    side = ibis.cases(*((when, ibis.null("string") if side is None else side) for when, side, _ in cases), else_="train")
+    while cases[-1][2] is None:  # nothing but rows with a side from here on
+        cases.pop()
+    reason = ibis.cases(*((when, ibis.null("string") if reason is None else ibis.literal(reason)) for when, _, reason in cases))
+    columns = {SIDE: side, REASON: reason}
+    if split.folds:
+        columns[FOLD] = _folds(table, split, side)
+    return table.mutate(**columns).drop(*(name for name in (DRAW, LOT) if name in table.columns))
 
 
-def _key(table: ir.Table, schema: Schema, split: SplitParams) -> ir.StringValue:
-    if split.strategy == "group":
+def _drawn(table: ir.Table, schema: Schema, split: SplitParams, seed: int) -> ir.Table:
+    """Add what the side and the fold are drawn from, as columns of their own so that each hash is taken once."""
+    if split.strategy == "time":
+        return table
+    decisive = key(table, schema, split)
+    draws = {DRAW: uniform(decisive, seed)}
+    if split.folds:
+        draws[LOT] = uniform(ibis.literal(f"fold{SEPARATOR}") + decisive, seed)
+    return table.mutate(**draws)
+
+
+def _cases(table: ir.Table, split: SplitParams) -> list[tuple[ir.BooleanValue, str | None, str | None]]:
+    if split.strategy == "time":
+        return timesplit.cases(table, split)
+    draw = table[DRAW]
+    if split.strategy == "given":
+        return givensplit.cases(table, split, draw < threshold(split.validation))
+    return [(draw < threshold(split.test), "test", None), (draw < threshold(split.test + split.validation), "validation", None)]
+
+
+def _folds(table: ir.Table, split: SplitParams, side: ir.StringValue) -> ir.IntegerValue:
+    """The fold of rows on train and validation: by a hash of the key of its own, or blocks in time."""
+    kept = side.isin(["train", "validation"]).fill_null(False)
+    if split.strategy == "time":
+        fold = timesplit.folds(table, split, kept)
+    else:
+        ends = ((table[LOT] < threshold((at + 1) / split.folds), at) for at in range(split.folds - 1))
+        fold = ibis.cases(*ends, else_=split.folds - 1)
+    return ibis.ifelse(kept, fold, ibis.null("int64")).cast("int64")
+
+
+def key(table: ir.Table, schema: Schema, split: SplitParams) -> ir.StringValue:
+    """What decides a row's side together with the seed: its id (beside its class) or its group; a row without a group is one."""
+    if split.strategy in GROUPED:
         assert split.by is not None  # config checks it
         group = table[split.by].cast("string")
         return ibis.ifelse(group.isnull(), ibis.literal(MISSING) + table[ROW_ID], group)
-    if split.strategy == "stratified":
-        return table[schema.target].cast("string") + SEPARATOR + table[ROW_ID]
+    if split.strategy == "stratified":  # in lower case, so that spellings of one class are one
+        return table[schema.target].cast("string").lower() + SEPARATOR + table[ROW_ID]
     return table[ROW_ID]
+
+
+def _labelled(table: ir.Table, schema: Schema) -> ir.BooleanValue:
+    """Whether a row has a label; a step of a forecast without one is still a step back for others."""
+    return ibis.literal(True) if schema.task == "forecast" else table[schema.target].notnull()
+
+
+def _used(table: ir.Table, schema: Schema, split: SplitParams) -> ir.BooleanValue:
+    return ~_held_back(table, split) & _labelled(table, schema)
 
 
 def _held_back(table: ir.Table, split: SplitParams) -> ir.BooleanValue:
     if split.production is None:
         return ibis.literal(False)
     column = table[split.production.column]
-    if column.type().is_string():
-        return column.isin([str(value) for value in split.production.values]).fill_null(False)
-    read = {"float64": _number, "boolean": _boolean, "timestamp": _moment}[str(column.type()).partition("(")[0]]
-    try:
-        return column.isin([read(value) for value in split.production.values]).fill_null(False)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"split.production.in: {list(split.production.values)} do not fit {column.get_name()}: {error}") from None
-
-
-def _moment(value: Scalar) -> datetime:
-    return datetime.fromisoformat(str(value))
-
-
-def _number(value: Scalar) -> float:
-    if isinstance(value, bool):
-        raise TypeError(f"expected numbers, got {value}")
-    return float(value)
-
-
-def _boolean(value: Scalar) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"expected true or false, got {value!r}")
-    return value
+    return column.isin(fitting(column, split.production.values, key="split.production.in")).fill_null(False)
 
 
 def raw_rows(backend: Backend, raw: Path, side: Path, *, most: int) -> pd.DataFrame:
@@ -90,67 +141,5 @@ def raw_rows(backend: Backend, raw: Path, side: Path, *, most: int) -> pd.DataFr
 
     The order is that of digests, so the first rows are as good as drawn at random.
     """
-    ids = read(backend, side).select(ROW_ID).order_by(ROW_ID).limit(most)
+    ids = read(backend, side).select(ROW_ID).limit(most)
     return backend.to_pandas(read(backend, raw).semi_join(ids, ROW_ID).order_by(ROW_ID)).drop(columns=ROW_ID)
-
-
-def describe(backend: Backend, sided: ir.Table, schema: Schema, split: SplitParams) -> dict[str, Any]:
-    """Realised sizes of each side, its groups, its target (mean or class counts), and rows equal to a train row.
-
-    Raises:
-        UserError: a side is empty or lacks a class, with what to do about it.
-    """
-    target = sided[schema.target]
-    by = {"groups": sided[split.by].nunique()} if split.by else {}
-    sides = {row.pop(SIDE): row for row in backend.to_pyarrow(sided.group_by(SIDE).aggregate(rows=ibis._.count(), **by)).to_pylist()}
-    total = sum(row["rows"] for side, row in sides.items() if side in SIDES[:3])
-    for side in SIDES[:3]:
-        if side in sides:
-            sides[side]["share"] = round(sides[side]["rows"] / total, 4)
-    if schema.task == "regression":
-        for row in backend.to_pyarrow(sided.group_by(SIDE).aggregate(mean=target.mean())).to_pylist():
-            sides[row[SIDE]]["target_mean"] = None if row["mean"] is None else float(f"{row['mean']:.9g}")
-    else:
-        labels = sided.filter(target.notnull()).select(SIDE, target.name("class"))  # the target itself may be called rows
-        counts = labels.group_by([SIDE, "class"]).aggregate(rows=ibis._.count())
-        for row in backend.to_pyarrow(counts.order_by([SIDE, "class"])).to_pylist():
-            sides[row[SIDE]].setdefault("classes", {})[row["class"]] = row["rows"]
-    _check(sides, schema, split)
-    ordered = {side: sides[side] for side in SIDES if side in sides}
-    unlabelled = sides.get(None, {}).get("rows", 0)
-    return {
-        "strategy": split.strategy,
-        "by": split.by,
-        "sides": ordered,
-        "unlabelled": unlabelled,
-        "equal_to_train": _equal(backend, sided),
-    }
-
-
-def _check(sides: dict[Any, dict[str, Any]], schema: Schema, split: SplitParams) -> None:
-    wrong = []
-    if split.production is not None and "production" not in sides:
-        wrong.append(f"split.production.in: no row has {split.production.column} in {list(split.production.values)}")
-    classes = sorted({name for side in SIDES[:3] for name in sides.get(side, {}).get("classes", {})})
-    for side in SIDES[:3]:
-        if side not in sides:
-            wrong.append(f"split: no row is left for {side}: the data are too few for these shares, or too few groups in split.by")
-        elif schema.task != "regression":
-            have = sides[side].get("classes", {})
-            if len(have) < 2:
-                wrong.append(
-                    f"split: {side} has one class only ({', '.join(have)}): use strategy stratified, larger shares or another seed"
-                )
-            elif side == "train" and (absent := [name for name in classes if name not in have]):
-                wrong.append(f"split: train lacks class {', '.join(absent)}: too few rows of it; merge it, add rows or use another seed")
-    if wrong:
-        raise UserError(*wrong)
-
-
-def _equal(backend: Backend, sided: ir.Table) -> dict[str, int]:
-    """Rows of validation and test that equal a row of train in every column (the row id starts with the content's digest)."""
-    keyed = sided.select(SIDE, digest=sided[ROW_ID].split("-")[0])
-    train = keyed.filter(keyed[SIDE] == "train").select("digest").distinct()
-    others = keyed.filter(keyed[SIDE].isin(["validation", "test"])).semi_join(train, "digest")
-    found = {row[SIDE]: row["rows"] for row in backend.to_pyarrow(others.group_by(SIDE).aggregate(rows=ibis._.count())).to_pylist()}
-    return {side: found.get(side, 0) for side in ("validation", "test")}

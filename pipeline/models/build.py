@@ -24,8 +24,9 @@ def build(fitted: Preprocessor, model: ModelParams, seed: int) -> keras.Model:
     Inputs: number (batch, N) float32 and category (batch, C) int32, each only where the data have such columns.
 
     Raises:
-        UserError: Keras knows no such activation.
+        UserError: Keras knows no such activation, or the data hold no column that the network reads.
     """
+    fitted.require_table()
     try:
         keras.activations.get(model.activation)
     except ValueError:

@@ -7,46 +7,48 @@ from collections import Counter
 
 from pipeline import files, paths
 from pipeline.config import CleanParams, DataParams
-from pipeline.data import cleaning, schema
-from pipeline.data.engine import ROW_ID, engine, read, write
+from pipeline.data import cleaning, quality, quality_page, rejects
+from pipeline.data.engine import engine, read, write
+from pipeline.data.inference import infer
+from pipeline.errors import UserError
 
 log = logging.getLogger(__name__)
 
+REJECTS = "rejects.parquet"
+
 
 def run(data: DataParams, clean: CleanParams) -> None:
-    """Infer the schema, type every column, count duplicates, write data/clean and reports/clean/quality.json."""
+    """Infer the schema, type every column, drop what cannot be used, write data/clean and reports/clean.
+
+    Raises:
+        UserError: params do not fit the columns, or no row is left.
+    """
     with engine() as backend, files.replaced(paths.CLEAN) as folder:
         raw = read(backend, paths.RAW / paths.ROWS)
-        found = schema.infer(
-            backend,
-            raw,
-            target=data.target,
-            task=data.task,
-            positive=data.positive,
-            overrides=data.columns,
-            missing=data.missing,
-        )
-        repeated = ~raw[ROW_ID].endswith("-0")  # the row id numbers equal rows from 0
-        rows = cleaning.clean(raw.filter(~repeated) if clean.duplicates == "drop" else raw, found)
-        counts = {"rows": raw.count(), "duplicates": repeated.sum()} | {f"bad {n}": e for n, e in cleaning.unreadable(raw, found).items()}
-        totals = backend.to_pyarrow(raw.aggregate(**counts)).to_pylist()[0]
-        kept = write(rows, folder / paths.ROWS)
-        typed = read(backend, folder / paths.ROWS)
-        values = [typed[name].count().name(name) for name in typed.columns if name != ROW_ID]
-        present = backend.to_pyarrow(typed.aggregate(values)).to_pylist()[0]
-        files.write_text(folder / paths.SCHEMA.name, found.to_json())
-    quality = {
-        "rows": {"read": totals["rows"], "kept": kept, "duplicates": totals["duplicates"], "dropped": totals["rows"] - kept},
-        "columns": {
-            column.name: {"kind": column.kind, "reason": column.reason}
-            | ({"missing": kept - present[column.name]} if column.name in present else {})
-            | ({"unreadable": bad} if (bad := totals.get(f"bad {column.name}")) else {})
-            for column in found.columns
-        },
-    }
-    files.write_json(paths.REPORTS / "clean" / "quality.json", quality)
-    kinds = Counter(column.kind for column in found.columns)
-    log.info(
-        "%d of %d rows kept (%d duplicates %s)", kept, totals["rows"], totals["duplicates"], "kept" if kept == totals["rows"] else "dropped"
-    )
-    log.info("%s; target %s: %s", ", ".join(f"{n} {kind}" for kind, n in kinds.items()), found.target, found.task)
+        schema = infer(backend, raw, data, clean)
+        marked, some = rejects.marked(backend, raw, schema, clean)
+        reason = marked[rejects.REASON]
+        kept = write(cleaning.clean(marked.filter(reason.isnull()) if some else raw, schema), folder / paths.ROWS)
+        write(marked.filter(reason.notnull()) if some else marked.limit(0), folder / REJECTS)
+        rows, dropped = read(backend, folder / paths.ROWS), read(backend, folder / REJECTS)
+        found = quality.describe(backend, raw, rows, dropped, schema)
+        if not kept:
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in found["rejects"].items())
+            raise UserError(f"clean: no row is left of {found['rows']['read']:,}: {reasons}")
+        files.write_text(folder / paths.SCHEMA.name, schema.to_json())
+    files.write_json(paths.REPORTS / "clean" / "quality.json", found)
+    files.write_text(paths.REPORTS / "clean" / "index.html", quality_page.page(found))
+    _tell(found)
+
+
+def _tell(found: quality.Report) -> None:
+    count, columns, target = found["rows"], found["columns"], found["target"]
+    how = "kept" if count["kept"] == count["read"] else "dropped"
+    log.info("%d of %d rows kept (%d duplicates %s)", count["kept"], count["read"], count["duplicates"], how)
+    for reason, rows in found["rejects"].items():
+        log.warning("%d rows dropped: %s", rows, reason)
+    kinds = Counter(column["kind"] for column in columns.values())
+    log.info("%s; target %s: %s", ", ".join(f"{n} {kind}" for kind, n in kinds.items()), target["name"], target["task"])
+    warned = sum(bool(column.get("warnings")) for column in columns.values())
+    if warned:
+        log.info("%d columns with something to look at: reports/clean/index.html", warned)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import tempfile
-from pathlib import Path
+import shutil
+
+import duckdb
 
 from pipeline import files, paths
 from pipeline.config import DataParams
-from pipeline.data import sources
-from pipeline.data.engine import ROW_ID, engine, with_row_id, write
+from pipeline.data.engine import ROW_ID, engine, parquet_rows, scratch, with_row_id, write
+from pipeline.data.sources import dispatch
 from pipeline.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -17,14 +18,26 @@ log = logging.getLogger(__name__)
 
 def run(data: DataParams) -> None:
     """Read data.source, give every row its id, write data/raw."""
-    with engine() as backend, tempfile.TemporaryDirectory(prefix="pipeline-") as workspace:
-        table, found = sources.read(backend, data.source, encoding=data.encoding, workspace=Path(workspace))
-        if ROW_ID in table.columns:
-            raise UserError(f"data.source: {data.source}: {ROW_ID} is a reserved column name")
-        with files.replaced(paths.RAW) as folder:
-            rows = write(with_row_id(table), folder / paths.ROWS)
-            if not rows:
-                raise UserError(f"data.source: {data.source}: holds no rows")
-            found |= {"rows": rows, "columns": list(table.columns), "rows_sha256": sources.digest(folder / paths.ROWS)}
-            files.write_json(folder / "source.json", found)
-    log.info("%d rows, %d columns from %s (%s)", rows, len(found["columns"]), data.source, found["kind"])
+    with engine() as backend, scratch() as workspace, files.replaced(paths.RAW) as folder:
+        source = dispatch.read(backend, data, workspace=workspace)
+        if ROW_ID in source.table.columns:
+            raise UserError(f"data.source: {ROW_ID} is a reserved column name")
+        try:
+            rows = write(with_row_id(source.table), folder / paths.ROWS)
+        except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
+            raise UserError(f"data.source: {source.found['source']}: {' '.join(str(error).split())[:300]}") from None
+        if not rows:
+            raise UserError(f"data.source: {source.found['source']}: holds no rows")
+        found = {**source.found, "rows": rows, "columns": list(source.table.columns)}
+        found["rows_sha256"] = dispatch.digest(folder / paths.ROWS)
+        if source.rejects is not None:
+            shutil.copyfile(source.rejects, folder / paths.REJECTS)
+            found["rejected"] = parquet_rows(folder / paths.REJECTS)
+        files.write_json(folder / paths.SOURCE.name, found)
+    told = ", ".join(f"{key} {value!r}" for key, value in found.items() if key in TOLD and value not in ("", 0, None))
+    log.info("%d rows, %d columns from %s (%s%s)", rows, len(found["columns"]), found["source"], found["kind"], told and ", " + told)
+    if found.get("rejected"):
+        log.warning("%d rows could not be read and are set aside with their reasons in %s", found["rejected"], paths.RAW / paths.REJECTS)
+
+
+TOLD = ("encoding", "delimiter", "quote", "skip", "header", "comment")  # what was sniffed

@@ -25,7 +25,8 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
     Writes reports/monitor/summary.json and, for each window, a folder with Evidently's report.html and report.json.
     """
     fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8"))
-    validation, test, production = _sides(fitted, split.by, monitor.max_windows * ROWS_A_WINDOW)
+    group = split.by if split.strategy in ("group", "stratified_group") else None
+    validation, test, production = _sides(fitted, group, monitor.max_windows * ROWS_A_WINDOW)
     control = list(windows.cut(test, monitor.window, most=monitor.max_windows))
     judged = []
     for at, part in enumerate(control, start=1):

@@ -1,39 +1,89 @@
-"""Split: rows are put on sides by key and seed.  Run: `python -m pipeline split`."""
+"""Split: rows are put on sides by key and seed, and the sides are searched for leaks.  Run: `python -m pipeline split`."""
 
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
+from typing import Any
 
 from pipeline import files, paths
 from pipeline.config import SplitParams
-from pipeline.data import splitting
+from pipeline.data import balance, sizes, spelling, splitting
 from pipeline.data.engine import engine, read, write
-from pipeline.data.leakage import giveaways
+from pipeline.data.leakage.auditing import audit
+from pipeline.data.leakage.finding import Audit
+from pipeline.data.leakage.page import page
 from pipeline.data.schema import Schema
+from pipeline.errors import UserError
 
 log = logging.getLogger(__name__)
 
+REJECTS = paths.SPLIT / "rejects"
+
 
 def run(seed: int, split: SplitParams) -> None:
-    """Write data/split/<side> for train, validation, test and production, and reports/split/split.json."""
+    """Write data/split/<side> for train, validation, test and production, the rejects, and reports/split.
+
+    Raises:
+        UserError: the split does not fit the data, or the audit found an error and split.on_leak is fail.
+    """
     schema = Schema.from_json(paths.SCHEMA.read_text(encoding="utf-8"))
     with engine() as backend:
-        sided = splitting.assign(read(backend, paths.CLEAN / paths.ROWS), schema, split, seed)
-        sided = backend.create_table("sided", sided)
-        found = splitting.describe(backend, sided, schema, split)
-        found["gives_target_away"] = giveaways(backend, sided.filter(sided[splitting.SIDE] == "train"), schema, group=split.by)
-        for side in paths.SIDES:
-            with files.replaced(paths.SPLIT / side) as folder:
-                write(sided.filter(sided[splitting.SIDE] == side).drop(splitting.SIDE), folder / paths.ROWS)
-    files.write_json(paths.REPORTS / "split" / "split.json", found)
-    log.info("%s: %s", split.strategy, ", ".join(f"{row['rows']} {side}" for side, row in found["sides"].items()))
-    if any(found["equal_to_train"].values()) and split.strategy != "group":
-        log.warning("rows that equal a train row in every column: %s", found["equal_to_train"])
-    for name, share in found["gives_target_away"].items():
+        clean = read(backend, paths.CLEAN / paths.ROWS)
+        split = splitting.settled(clean, schema, split)
+        sided, merged = spelling.merged(backend, splitting.marked(clean, schema, split, seed), schema)
+        found = sizes.describe(backend, sided, schema, split)
+        if even := balance.compare(backend, sided, schema, split, seed, found["sides"]):
+            found["balance"] = even
+        bare = sided.drop(splitting.REASON, *([splitting.FOLD] if split.folds else []))
+        leaks = audit(backend, bare, schema, split, seed)
+        reports = paths.REPORTS / "split"
+        files.write_json(reports / "split.json", found | {"merged": merged, "gives_target_away": leaks.given_away})
+        files.write_json(reports / "leakage.json", leaks.to_dict())
+        files.write_text(paths.LEAKAGE, page(leaks))
+        _tell(found, merged)
+        _judge(leaks, split)
+        with ExitStack() as stack:
+            for side in paths.SIDES:
+                here = sided.filter(sided[splitting.SIDE] == side) if side in found["sides"] else sided.limit(0)
+                without = [splitting.SIDE, splitting.REASON]
+                if split.folds and side not in ("train", "validation"):
+                    without.append(splitting.FOLD)
+                write(here.drop(*without), stack.enter_context(files.replaced(paths.SPLIT / side)) / paths.ROWS)
+            dropped = found["unlabelled"] or found["dropped"]
+            left = sided.filter(sided[splitting.SIDE].isnull()) if dropped else sided.limit(0)
+            left = left.drop(splitting.SIDE, *([splitting.FOLD] if split.folds else []))
+            write(left, stack.enter_context(files.replaced(REJECTS)) / paths.ROWS)
+
+
+def _tell(found: dict[str, Any], merged: dict[str, list[str]]) -> None:
+    log.info("%s: %s", found["strategy"], ", ".join(f"{row['rows']} {side}" for side, row in found["sides"].items()))
+    if found["unlabelled"]:
+        log.warning("%d rows left out: %s", found["unlabelled"], splitting.UNLABELLED)
+    for reason, rows in found["dropped"].items():
+        log.warning("%d rows left out: %s", rows, reason)
+    for kept, others in merged.items():
+        log.warning("%s of the target is written %s everywhere", ", ".join(map(repr, others)), repr(kept))
+    if "starts" in found:
+        starts = ", ".join(f"{side}: {start}" for side, start in found["starts"].items())
+        log.info("by %s; to keep every row on its side when rows are appended: split.starts: {%s}", found["by"], starts)
+
+    even = found.get("balance", {})
+    if "better_seed" in even:
+        off = 100 * max(even["distance"].values())
+        better = 100 * max(even["distance_with_it"].values())
         log.warning(
-            "%s alone tells %.1f%% of %s: is it known before the target? If not, set data.columns.%s: ignore",
-            name,
-            100 * share,
-            schema.target,
-            name,
+            "whole groups left the classes unbalanced (up to %.1f%% of a side's rows); seed: %d would make that %.1f%%",
+            off,
+            even["better_seed"],
+            better,
         )
+
+
+def _judge(leaks: Audit, split: SplitParams) -> None:
+    for finding in leaks.findings:
+        level = logging.INFO if finding.severity == "note" else logging.WARNING
+        log.log(level, "%s: %s %s", finding.severity, finding.title, finding.remedy)
+    errors = [finding for finding in leaks.findings if finding.severity == "error"]
+    if errors and split.on_leak == "fail":
+        raise UserError(*(f"split: {finding.title} {finding.remedy} (see {paths.LEAKAGE})" for finding in errors))

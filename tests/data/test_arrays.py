@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from pipeline import paths
-from pipeline.data import arrays
-from pipeline.data.fitted import Category, Number, Preprocessor, Target
+from pipeline.config import ModelParams
+from pipeline.data import arrays, splitting
+from pipeline.data.fitted import Category, Image, Number, Preprocessor, Sequence, Target
 from pipeline.errors import UserError
+from pipeline.models.build import build
+from pipeline.stages import normalize
 
 
 def fitted(numbers=2, categories=1, classes=("no", "yes")):
@@ -23,7 +28,7 @@ def fitted(numbers=2, categories=1, classes=("no", "yes")):
 
 
 def batch(**columns):
-    kinds = {"n": pa.float32(), "c": pa.int32()}
+    kinds = {"n": pa.float32(), "c": pa.string()}
     return pa.record_batch({name: pa.array(values, kinds.get(name[0]) if name[1:].isdigit() else None) for name, values in columns.items()})
 
 
@@ -37,13 +42,13 @@ def test_batches_become_blocks_in_order(tmp_path):
     found = write(
         tmp_path,
         [
-            batch(n0=[1, 2], n1=[0.5, -0.5], c0=[1, 0], target=["yes", "no"], group=["p", "q"]),
-            batch(n0=[3], n1=[0], c0=[2], target=["yes"], group=["p"]),
+            batch(n0=[1, 2], n1=[0.5, -0.5], c0=["a", "z"], target=["yes", "no"], group=["p", "q"]),
+            batch(n0=[3], n1=[0], c0=[None], target=["yes"], group=["p"]),
         ],
         fitted(),
     )
     assert found["number"].tolist() == [[1, 0.5], [2, -0.5], [3, 0]]
-    assert found["category"].tolist() == [[1], [0], [2]]
+    assert found["category"].tolist() == [[1], [0], [0]]
     assert found["target"].tolist() == [1, 0, 1]
     assert found["group"].tolist() == [0, 1, 0]
     assert [found[name].dtype.name for name in ("number", "category", "target", "group")] == ["float32", "int32", "int32", "int64"]
@@ -57,7 +62,7 @@ def test_regression_target_keeps_its_units(tmp_path):
 
 @pytest.mark.parametrize(("numbers", "categories"), [(0, 1), (1, 0), (0, 0)])
 def test_kinds_of_input_that_are_not_there_are_blocks_of_width_zero(tmp_path, monkeypatch, numbers, categories):
-    columns = {f"n{at}": [1, 2] for at in range(numbers)} | {f"c{at}": [1, 2] for at in range(categories)}
+    columns = {f"n{at}": [1, 2] for at in range(numbers)} | {f"c{at}": ["a", "b"] for at in range(categories)}
     monkeypatch.setattr(paths, "NORMALIZED", tmp_path)
     write(tmp_path / "train", [batch(**columns, target=["no", "yes"])], fitted(numbers, categories))
     side = arrays.load("train")
@@ -90,8 +95,35 @@ def test_class_that_train_lacks_is_told(tmp_path):
 
 def test_blocks_are_mapped_not_read_and_listed_in_order(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "NORMALIZED", tmp_path)
-    write(tmp_path / "train", [batch(n0=[1], n1=[2], c0=[1], target=["no"])], fitted())
+    write(tmp_path / "train", [batch(n0=[1], n1=[2], c0=["a"], target=["no"])], fitted())
     assert isinstance(arrays.load("train").number, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         arrays.load("train").number[0, 0] = 5
     assert [file.name for file in arrays.files("train")[1:]] == ["category.npy", "group.npy", "number.npy", "target.npy"]
+
+
+def test_folds_are_written_where_the_split_has_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "NORMALIZED", tmp_path)
+    write(tmp_path / "train", [batch(n0=[1, 2], target=["no", "yes"], fold=[4, 0]), batch(n0=[3], target=["no"], fold=[1])], fitted(1, 0))
+    assert arrays.load("train").more["fold"].tolist() == [4, 0, 1]
+    assert normalize.FOLD == splitting.FOLD
+
+
+def test_blocks_beyond_the_table_s_stand_in_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "NORMALIZED", tmp_path)
+    state = replace(fitted(0, 0), sequence=Sequence(("s",), 2, (0.0,), (1.0,)))
+    steps = pa.array([[1.0], [2.0, 3.0, 4.0]], pa.list_(pa.float64()))
+    write(tmp_path / "test", [pa.record_batch({"s0": steps, "target": ["no", "yes"]})], state)
+    more = arrays.load("test").more
+    assert more["sequence"].tolist() == [[[1], [0]], [[3], [4]]]
+    assert more["sequence_length"].tolist() == [1, 2]
+
+
+def test_a_network_for_tables_refuses_data_without_numbers_and_categories():
+    fitted(1, 0).require_table()
+    fitted(0, 1).require_table()
+    pictures = replace(fitted(0, 0), images=(Image("i", 2, 2, 1),), sequence=Sequence(("s",), 2, (0.0,), (1.0,)))
+    with pytest.raises(UserError, match=r"mlp reads number and category columns, but these data hold image, sequence columns only$"):
+        pictures.require_table()
+    with pytest.raises(UserError, match="hold image, sequence columns only"):
+        build(pictures, ModelParams(), seed=0)

@@ -144,3 +144,66 @@ def test_any_subset_of_rows_gets_the_same_values(rows):
         kept = [at for at, row in enumerate(rows) if row[2]]
         assert clean([rows[at] for at in kept]) == [whole[at] for at in kept]
         assert not any(isinstance(value, float) and not np.isfinite(value) for row in whole for value in row.values())
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("category", "New\u00a0York", "New York"),
+        ("category", "New \t  York\n", "New York"),
+        ("category", "\u200bRome\ufeff", "Rome"),
+        ("category", "Cafe\u0301", "Café"),
+        ("category", "\u3000", None),
+        ("category", "N\u200b/A", None),
+        ("text", " one\n  two\u00a0three\r\n", "one\n  two three"),
+        ("id", " a  1 ", "a 1"),
+        ("number", "\u22125,0".replace(",", "."), -5.0),
+        ("number", "\u00a012\t", 12.0),
+        ("datetime", " 2020-01-31\u00a0", DAY),
+        ("boolean", "\u00a0True", True),
+    ],
+)
+def test_white_space_and_unicode_are_made_alike(backend, kind, value, expected):
+    assert typed(backend, [value], "text", kind) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("decimal", "thousands", "sign", "values", "expected"),
+    [
+        (",", ".", None, ["1.234,5", "1,5", "1.2.3", "12.34,5", "x"], [1234.5, 1.5, None, None, None]),
+        (".", ",", None, ["1,234.5", "1,2,3", "1,23"], [1234.5, None, None]),
+        (".", "'", None, ["1'234", "1\u2019234.5"], [1234.0, 1234.5]),
+        (",", " ", None, ["1\u202f234,5", "1 23"], [1234.5, None]),
+        (".", "", "%", ["12 %", "12.5%", "7"], [12.0, 12.5, 7.0]),
+        (".", ",", "$", ["$1,200.50", "-$3", "$ 4"], [1200.5, -3.0, 4.0]),
+    ],
+)
+def test_number_forms(backend, decimal, thousands, sign, values, expected):
+    column = Column("x", "text", "number", "", sign, decimal, thousands)
+    table = backend.create_table("rows", pa.table({"x": values}), overwrite=True)
+    schema = Schema((column,), "x", "regression", None, MISSING)
+    assert backend.to_pyarrow(cleaning.clean(table, schema))["x"].to_pylist() == expected
+
+
+def test_times_with_offsets_become_utc(backend):
+    values = ["2020-01-31T02:00:00+02:00", "2020-01-31T00:00:00Z", "2020-01-31", "2020-01-30 19:00:00-05"]
+    assert typed(backend, values, "text", "datetime", "%z") == [DAY] * 4
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("missing", [None, 5, None]), ("clip", [0, 5, 10]), ("keep", [-1, 5, 11]), ("drop", [None, 5, None])]
+)
+def test_values_outside_their_range(backend, mode, expected):
+    schema = Schema((Column("x", "text", "number", "", low=0, high=10),), "x", "regression", None, MISSING, out_of_range=mode)
+    table = backend.create_table("rows", pa.table({"x": ["-1", "5", "11"]}), overwrite=True)
+    assert backend.to_pyarrow(cleaning.clean(table, schema))["x"].to_pylist() == expected
+
+
+def test_sequences_become_lists_of_float64_and_files_stay(backend):
+    table = backend.create_table(
+        "rows", pa.table({"s": pa.array([[1, 2], None]), "i": pa.array([b"\x89", None], pa.binary())}), overwrite=True
+    )
+    schema = Schema((Column("s", "list", "sequence", ""), Column("i", "binary", "image", "")), "s", "binary", None, MISSING)
+    found = backend.to_pyarrow(cleaning.clean(table, schema))
+    assert found["s"].type.value_type == pa.float64()
+    assert found.to_pylist() == [{"s": [1.0, 2.0], "i": b"\x89"}, {"s": None, "i": None}]

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
+import platform
+import subprocess
+import sys
+import time
 
 import ibis
 import pyarrow as pa
@@ -10,7 +16,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.data.engine import ROW_ID, engine, parquet_rows, read, threshold, uniform, with_row_id, write
+from pipeline import paths, resources
+from pipeline.data import engine as module
+from pipeline.data.engine import (
+    ROW_ID,
+    engine,
+    parquet_rows,
+    progress,
+    read,
+    sample,
+    scratch,
+    threshold,
+    totals,
+    uniform,
+    with_row_id,
+    write,
+)
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +141,62 @@ def test_time_zone_of_the_machine_changes_nothing(monkeypatch):
     with engine() as backend:
         moment = ibis.literal("2020-01-01 12:00:00+00:00").cast("timestamp('UTC')").cast("timestamp")
         assert str(backend.to_pyarrow(moment).as_py()) == "2020-01-01 12:00:00"
+
+
+def test_scans_filters_and_projections_keep_the_stored_order(backend, tmp_path):
+    content = pa.table({"n": range(400_000), "t": [f"name {k % 13}" for k in range(400_000)]})
+    first, second = tmp_path / "first.parquet", tmp_path / "second.parquet"
+    assert write(with_row_id(backend.create_table("long", content)), first) == 400_000
+    table = read(backend, first)
+    kept = write(table.filter(table.n % 3 != 0).mutate(u=table.t.upper()), second)
+    ids = backend.to_pyarrow(read(backend, second))[ROW_ID].to_pylist()
+    assert kept == len(ids) == 266_666
+    assert ids == sorted(ids)
+    assert backend.to_pyarrow(sample(read(backend, second), 100))[ROW_ID].to_pylist() == ids[:100]
+
+
+def test_bytes_differ_by_row_though_they_are_the_same_as_text(backend):
+    found = [ids(backend, {"image": pa.array([data], pa.binary())}) for data in (b"\x00a", b"\\x00a", b"")]
+    assert len({tuple(one) for one in found}) == 3
+
+
+def test_aggregates_may_have_any_name(backend):
+    table = backend.create_table("any", pa.table({"self": [1, 2, 4]}))
+    assert totals(backend, table, {"a b:sum": table["self"].sum(), "self": table.count()}) == {"a b:sum": 7, "self": 3}
+    assert totals(backend, table, {}) == {}
+
+
+def test_work_larger_than_the_memory_limit_spills_to_the_state_folder_and_leaves_nothing(workspace):
+    with resources.limited("150MB"), engine() as backend:
+        limit = backend.raw_sql("SELECT current_setting('memory_limit'), current_setting('temp_directory')").fetchone()
+        assert limit[0] == "143.0 MiB"
+        assert str(limit[1]).startswith(str(workspace / ".state" / "spill"))
+        table = backend.sql("SELECT i, md5(i::VARCHAR) || md5((i + 1)::VARCHAR) AS text FROM range(3000000) t(i)")
+        assert write(table.order_by("text"), workspace / "sorted.parquet") == 3_000_000  # some 250 MB of text
+    assert list((workspace / ".state" / "spill").iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_live_one_uses_is_not(workspace):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    home = paths.state() / "spill"
+    left, used, foreign = (
+        home / name for name in (f"{platform.node()}-{gone.pid}-a", f"{platform.node()}-{os.getpid()}-b", "elsewhere-1-c")
+    )
+    for folder in (left, used, foreign):
+        folder.mkdir(parents=True)
+    with scratch() as mine:
+        assert mine.is_dir()
+    assert [folder.exists() for folder in (left, used, foreign, mine)] == [False, True, True, False]
+
+
+def test_long_work_tells_how_far_it_is_in_lines_where_there_is_no_terminal(backend, caplog, monkeypatch):
+    ticks = iter(range(0, 1000, 11))
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(ticks))
+    with caplog.at_level(logging.INFO), progress(backend, "writing raw"):
+        time.sleep(3.2)
+    assert [message for message in caplog.messages if message.startswith("writing raw: ")]
+    caplog.clear()
+    with caplog.at_level(logging.INFO), progress(backend, "short"):
+        pass
+    assert caplog.messages == []

@@ -12,14 +12,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipeline.config import DataParams, NormalizeParams
-from pipeline.data import cleaning, preprocessing
-from pipeline.data import schema as schemas
+from pipeline.config import CleanParams, DataParams, NormalizeParams
+from pipeline.data import cleaning, inference, preprocessing
+from pipeline.data.encoding import Encoder
 from pipeline.data.engine import engine, with_row_id, write
 from pipeline.data.fitted import GRID, Category, Preprocessor
 from pipeline.errors import UserError
-
-MISSING = DataParams(source="-", target="-").missing
 
 
 @pytest.fixture(scope="module")
@@ -28,26 +26,32 @@ def backend():
         yield connection
 
 
-def fit(backend, columns, *, group=None, overrides=None, positive=None, **normalize):
+def fit(backend, columns, *, group=None, time=None, overrides=None, positive=None, **normalize):
     """Schema, clean table and what was fitted on raw columns; the target is `y`, alternating where it is not given."""
     columns = dict(columns) if not isinstance(columns, pa.Table) else dict(zip(columns.column_names, columns.columns, strict=True))
     count = len(next(iter(columns.values())))
     columns.setdefault("y", (["no", "yes"] * count)[:count])
     raw = with_row_id(backend.create_table("raw", pa.table(columns), overwrite=True))
-    schema = schemas.infer(backend, raw, target="y", task="auto", positive=positive, overrides=overrides or {}, missing=MISSING)
+    data = DataParams(source="-", target="y", positive=positive, columns=overrides or {})
+    schema = inference.infer(backend, raw, data, CleanParams())
     clean = cleaning.clean(raw, schema)
-    fitted = preprocessing.fit(backend, clean, schema, NormalizeParams(**{"rare_category": 1, **normalize}), group=group)
-    return schema, clean, fitted
+    params = NormalizeParams(**{"rare_category": 1, **normalize})
+    return schema, clean, preprocessing.fit(backend, clean, schema, params, group=group, time=time)
+
+
+def encoded(table, fitted):
+    """The inputs of a table of prepared columns, by name."""
+    blocks = Encoder(fitted).blocks(table.combine_chunks().to_batches()[0])
+    named = {number.name: blocks["number"][:, at] for at, number in enumerate(fitted.numbers)}
+    named |= {category.column: blocks["category"][:, at].tolist() for at, category in enumerate(fitted.categories)}
+    return named | {name: block for name, block in blocks.items() if name not in ("number", "category")}
 
 
 def inputs(backend, columns, **options):
     """The inputs of train in the order of the column `order`, by name."""
     columns = {**columns, "order": [k + 0.5 for k in range(len(next(iter(columns.values()))))]}
     _, clean, fitted = fit(backend, columns, **options)
-    table = backend.to_pandas(preprocessing.apply(clean, fitted, order=clean["order"])).sort_values("order")
-    return {number.name: table[f"n{at}"].to_numpy() for at, number in enumerate(fitted.numbers)} | {
-        category.column: table[f"c{at}"].tolist() for at, category in enumerate(fitted.categories)
-    }
+    return encoded(backend.to_pyarrow(preprocessing.apply(clean, fitted, order=clean["order"]).order_by("order")), fitted)
 
 
 X = [1.0, 2.0, 3.0, 4.5, 100.0, None]
@@ -104,13 +108,22 @@ def test_huge_numbers_pass(backend):
 
 def test_vocabulary_is_by_frequency_then_alphabet_and_missing_is_a_token(backend):
     values = ["b"] * 3 + ["c"] * 2 + ["a"] * 2 + [None] * 4 + ["z"]
-    _, _, fitted = fit(backend, {"k": values}, rare_category=2)
+    _, _, fitted = fit(backend, {"k": values}, rare_category=2, merge_case=False)
     assert fitted.categories == (Category("k", (None, "b", "a", "c")),)
     assert inputs(backend, {"k": values}, rare_category=2)["k"] == [2] * 3 + [4] * 2 + [3] * 2 + [1] * 4 + [0]
 
 
 def test_missing_is_code_0_where_it_is_rare(backend):
     assert inputs(backend, {"k": ["a", "a", "b", "b", None]}, rare_category=2)["k"] == [1, 1, 2, 2, 0]
+
+
+def test_spellings_that_differ_in_case_share_a_code_and_the_commonest_is_shown(backend):
+    values = ["Oslo"] * 3 + ["OSLO"] * 2 + ["oslo"] * 2 + ["Rome"] * 6 + ["rOME"]
+    _, _, fitted = fit(backend, {"k": values})
+    assert fitted.categories == (Category("k", ("Oslo", "Rome"), ("oslo", "rome")),)
+    assert inputs(backend, {"k": values})["k"] == [1] * 7 + [2] * 7
+    _, _, apart = fit(backend, {"k": values}, merge_case=False)
+    assert set(apart.categories[0].tokens) == set(values)
 
 
 def test_vocabulary_is_cut_at_the_most_frequent(backend):
@@ -127,14 +140,35 @@ def test_booleans_are_0_and_1(backend):
     assert inputs(backend, {"b": [True, False, None]})["b (missing)"].tolist() == [0, 0, 1]
 
 
-def test_dates_give_days_month_weekday_and_hour(backend):
-    moments = ["2020-01-06 00:00:00", "2020-01-07 12:00:00", "2020-02-09 06:00:00", ""]  # a Monday, a Tuesday, a Sunday
-    found = inputs(backend, {"d": moments})
+MOMENTS = ["2020-01-06 00:00:00", "2020-01-07 12:00:00", "2020-02-09 06:00:00", ""]  # a Monday, a Tuesday, a Sunday
+
+
+def test_dates_give_days_and_plain_parts(backend):
+    found = inputs(backend, {"d": MOMENTS}, dates="parts")
     assert found["d (days)"] == pytest.approx([0, 1.5 / 34.25, 1, 0], rel=1e-6)
     assert found["d (month)"].tolist() == [1, 1, 2, 0]
     assert found["d (weekday)"].tolist() == [0, 1, 6, 0]
     assert found["d (hour)"].tolist() == [0, 12, 6, 0]
     assert found["d (missing)"].tolist() == [0, 0, 0, 1]
+
+
+def test_dates_give_days_and_places_on_circles(backend):
+    found = inputs(backend, {"d": MOMENTS})
+    assert [name for name in found if name != "order"] == [
+        "d (days)", "d (month sine)", "d (month cosine)", "d (weekday sine)", "d (weekday cosine)", "d (hour sine)", "d (hour cosine)",
+        "d (missing)",
+    ]  # fmt: skip
+    turn = 2 * np.pi
+    assert found["d (month sine)"] == pytest.approx([0, 0, np.sin(turn / 12), 0], abs=1e-6)
+    assert found["d (weekday cosine)"] == pytest.approx([1, np.cos(turn / 7), np.cos(turn * 6 / 7), 0], abs=1e-6)
+    assert found["d (hour sine)"] == pytest.approx([0, 0, 1, 0], abs=1e-6)
+    assert found["d (hour cosine)"] == pytest.approx([1, -1, 0, 0], abs=1e-6)
+
+
+def test_the_column_that_orders_a_time_split_keeps_its_cycles_alone(backend):
+    _, _, fitted = fit(backend, {"d": MOMENTS[:3], "x": [1.0, 2.0, 4.5]}, time="d")
+    assert fitted.set_aside == {"d (days)": "orders the split: its values never return"}
+    assert {number.part.split()[0] for number in fitted.numbers if number.column == "d"} == {"month", "weekday", "hour"}
 
 
 def test_parts_of_a_date_that_never_change_are_no_input(backend):
@@ -148,7 +182,6 @@ def test_parts_of_a_date_that_never_change_are_no_input(backend):
         (["a"] * 60, "constant in train"),
         (["NA"] * 60, "every value is missing"),
         ([f"u{k}" for k in range(60)], "id: 60 distinct values in 60 train rows"),
-        ([f"this is sentence {k}" for k in range(60)], "free text: 60 distinct values in 60 train rows"),
         ([str(k) for k in range(100, 160)], "running number: 60 distinct whole numbers in 60 train rows"),
         ([str(2 * k) for k in range(60)], "running number: 60 distinct whole numbers in 60 train rows"),
     ],
@@ -174,22 +207,26 @@ def test_columns_that_only_look_useless_are_kept(backend, values):
     assert fitted.set_aside == {}
 
 
-def test_group_ids_and_texts_are_set_aside(backend):
-    columns = {
-        "g": ["p", "p", "q", "q"],
-        "i": ["1", "2", "1", "2"],
-        "t": ["a", "b", "a", "b"],
-        "v": ["1", "2", "1", "2"],
-        "x": [1.0, 2.0, 4.0, 8.0],
-    }
-    _, _, fitted = fit(backend, columns, group="g", overrides={"i": "id", "t": "text", "v": "ignore"})
+def test_group_and_ids_are_set_aside(backend):
+    columns = {"g": ["p", "p", "q", "q"], "i": ["1", "2", "1", "2"], "v": ["1", "2", "1", "2"], "x": [1.0, 2.0, 4.0, 8.0]}
+    _, _, fitted = fit(backend, columns, group="g", overrides={"i": "id", "v": "ignore"})
     assert fitted.columns == ("x",)
     assert fitted.set_aside == {
         "v": "set in data.columns",
         "g": "keeps groups together in the split",
-        "i": "id column: no input of a table network",
-        "t": "text column: no input of a table network",
+        "i": "id column: its values never return",
     }
+
+
+def test_free_text_and_columns_said_to_be_text_become_tokens(backend):
+    sentences = [f"this is sentence {k}" for k in range(60)]
+    columns = {"s": sentences, "t": ["Good", "bad"] * 30, "x": np.sqrt(np.arange(60))}
+    _, clean, fitted = fit(backend, columns, overrides={"t": "text"}, text={"vocabulary": 64})
+    assert [state.column for state in fitted.texts] == ["s", "t"]
+    assert (fitted.columns, fitted.all_columns) == (("x",), ("x", "s", "t"))
+    found = encoded(backend.to_pyarrow(preprocessing.apply(clean, fitted)), fitted)
+    assert found["text_0"].shape == (60, fitted.texts[0].length)
+    assert len(np.unique(found["text_1"], axis=0)) == 2
 
 
 def test_nothing_left_to_learn_from_is_told_with_every_reason(backend):
@@ -253,26 +290,24 @@ def answer(query, rows):
     """What plain DuckDB answers over `rows`."""
     connection = duckdb.connect(config={"threads": 1})
     connection.register("rows", rows)
-    return connection.execute(query).fetchnumpy()
+    return connection.execute(query).to_arrow_table()
 
 
-@pytest.mark.parametrize("numeric", ["robust", "standard"])
+@pytest.mark.parametrize("numeric", ["robust", "standard", "quantile", "log", "auto", "none"])
 def test_frozen_sql_over_raw_rows_equals_the_batches_written_offline(backend, tmp_path, numeric):
     schema, clean, fitted = fit(backend, mixed(), numeric=numeric, rare_category=5, overrides=OVERRIDES)
-    write(clean, tmp_path / "clean.parquet")
+    write(clean.order_by("__row_id__"), tmp_path / "clean.parquet")
     offline = preprocessing.batches(backend, tmp_path / "clean.parquet", fitted, group="day").read_all()
     raw = backend.to_pyarrow(with_row_id(backend.table("raw")).order_by("__row_id__"))
     _, online = request(schema, fitted, raw)
-    names = [f"n{at}" for at in range(len(fitted.numbers))] + [f"c{at}" for at in range(len(fitted.categories))]
-    assert list(online) == names
     assert {c.column for c in fitted.categories} == {'the "town"', "code", "price", "cohort"}
-    for name in names:
-        expected = offline[name].to_numpy()
-        assert online[name].dtype == expected.dtype == (np.float32 if name[0] == "n" else np.int32)
-        np.testing.assert_array_equal(np.asarray(online[name]), expected, err_msg=name)
-        assert len(set(expected.tolist())) > 1
-    assert offline.column_names == ["target", "group", *names]
-    assert not any(np.isnan(offline[name].to_numpy()).any() for name in names)
+    assert offline.column_names == ["target", "group", *online.column_names]
+    assert online.schema == offline.schema.remove(0).remove(0)
+    expected, found = encoded(offline, fitted), encoded(online, fitted)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values, err_msg=name)
+        assert len(set(np.asarray(values).tolist())) > 1
+        assert np.isfinite(values).all()
 
 
 def test_one_row_gets_what_it_gets_among_others(backend):
@@ -281,10 +316,10 @@ def test_one_row_gets_what_it_gets_among_others(backend):
     rows = backend.to_pyarrow(backend.table("raw"))
     for name in ("code", "price"):  # as a request has them
         rows = rows.set_column(rows.column_names.index(name), name, rows[name].cast(pa.float64()))
-    whole = answer(query, rows)
+    whole = encoded(answer(query, rows), fitted)
     for at in range(0, 300, 37):
-        one = answer(query, rows.slice(at, 1))
-        assert {name: values.tolist() for name, values in one.items()} == {name: [values[at]] for name, values in whole.items()}
+        one = encoded(answer(query, rows.slice(at, 1)), fitted)
+        assert {name: list(values) for name, values in one.items()} == {name: [values[at]] for name, values in whole.items()}
 
 
 def test_request_with_every_value_missing_gets_finite_inputs(backend):
@@ -292,20 +327,22 @@ def test_request_with_every_value_missing_gets_finite_inputs(backend):
     rows = mixed(2)
     empty = pa.table({name: pa.nulls(2, rows[name].type) for name in rows.column_names})
     typed, online = request(schema, fitted, empty)
-    assert all(np.ma.getmaskarray(values).all() or pd.isna(values).all() for values in typed.values())
-    for at, number in enumerate(fitted.numbers):
-        assert online[f"n{at}"].tolist() == [1.0 if number.part == "missing" else 0.0] * 2
-    for at, category in enumerate(fitted.categories):
-        assert online[f"c{at}"].tolist() == [category.tokens.index(None) + 1 if None in category.tokens else 0] * 2
+    assert all(column.null_count == 2 for column in typed.columns)
+    found = encoded(online, fitted)
+    for number in fitted.numbers:
+        assert found[number.name].tolist() == [1.0 if number.part == "missing" else 0.0] * 2
+    for category in fitted.categories:
+        assert found[category.column] == [category.tokens.index(None) + 1 if None in category.tokens else 0] * 2
 
 
 def test_unseen_category_and_unreadable_values_in_a_request(backend):
     schema, _, fitted = fit(backend, {"k": ["a", "a", "b", "b"], "x": ["1", "2", "3", ""], "b": ["t", "f", "t", ""]})
     rows = pa.table({"k": ["new", " a ", "NA"], "x": ["soon", "inf", " 2 "], "b": ["maybe", "TRUE", "f"]})
-    _, online = request(schema, fitted, rows)
-    named = {number.name: online[f"n{at}"].tolist() for at, number in enumerate(fitted.numbers)}
-    assert online["c0"].tolist() == [0, 1, 0]
-    assert named == {"x": [0, 0, 0], "x (missing)": [1, 1, 0], "b": [0, 1, 0], "b (missing)": [1, 0, 0]}
+    found = encoded(request(schema, fitted, rows)[1], fitted)
+    assert found["k"] == [0, 1, 0]
+    assert {name: found[name].tolist() for name in ("x", "x (missing)", "b", "b (missing)")} == {
+        "x": [0, 0, 0], "x (missing)": [1, 1, 0], "b": [0, 1, 0], "b (missing)": [1, 0, 0],
+    }  # fmt: skip
 
 
 def test_json_round_trip(backend):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
 from pathlib import Path
 
@@ -11,13 +12,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import soundfile
+from PIL import Image
 
 from pipeline import paths
 from pipeline.cli import run_stage
 from pipeline.data import preprocessing
 from pipeline.data.engine import ROW_ID
+from pipeline.data.schema import Column, Schema
 from pipeline.params_file import load
 
+KINDS = ("number", "category", "boolean", "datetime", "text", "image", "audio", "sequence")
 LEARNT = (paths.PREPROCESSOR, paths.CLEAN_SQL, paths.FEATURES_SQL)
 
 
@@ -35,6 +40,9 @@ def arrays(*sides):
     return digest(*(file for side in sides for file in sorted((paths.NORMALIZED / side).glob("*.npy"))))
 
 
+WORDS = [f"{a}{b}" for a in ("ba", "ce", "di", "fo", "gu") for b in ("lam", "nor", "pik", "rest", "sum", "tavi")]
+
+
 def generated(rows, seed):
     """A table of every kind of column; which columns, and how they are spread, is drawn."""
     rng = np.random.default_rng(seed)
@@ -46,6 +54,8 @@ def generated(rows, seed):
         lambda: rng.choice([f"k{at}" for at in range(rng.integers(2, 12))], rows),
         lambda: rng.choice(["true", "false"], rows),
         lambda: day + pd.to_timedelta(rng.integers(0, 900, rows), "D"),
+        lambda: rng.choice(["Oslo", "OSLO", "oslo", "Rome", "ROME", "Bern"], rows),
+        lambda: [" ".join(rng.choice(WORDS, rng.integers(4, 12))) for _ in range(rows)],
     ]
     drawn = [*range(len(makers)), *rng.integers(0, len(makers), 3)]
     frame = pd.DataFrame({f"x{at}": makers[kind]() for at, kind in enumerate(drawn)})
@@ -72,6 +82,11 @@ def changed(table, rng):
             columns[name] = pa.array(moved, kind, from_pandas=True)
         elif pa.types.is_boolean(kind):
             columns[name] = pa.array([value is not True for value in values], kind)
+        elif pa.types.is_binary(kind):
+            made = sound if name == "audio" else picture
+            columns[name] = pa.array([made(rng, size=3 * SIZE) for _ in values], kind)
+        elif pa.types.is_list(kind):
+            columns[name] = pa.array([list(rng.normal(50, 9, 30)) for _ in values], kind)
         elif pa.types.is_timestamp(kind):
             columns[name] = pa.array(values.fillna(pd.Timestamp("2030-01-01")) + pd.Timedelta(days=4000, hours=7), kind)
         else:
@@ -148,6 +163,93 @@ def test_changed_test_and_production_leave_train_and_validation_as_they_were(wor
     change("test", "production")
     run("normalize")
     assert arrays("train", "validation") | digest(*LEARNT) == seen
+
+
+SIZE = 6
+
+
+def picture(rng, size=SIZE):
+    """A PNG of random grey pixels, `size` wide and high, or so."""
+    out = io.BytesIO()
+    Image.fromarray(rng.integers(0, 256, (size, size + rng.integers(3)), dtype=np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+def sound(rng, size=SIZE):
+    """A WAV of noise, `size` hundredths of a second long."""
+    out = io.BytesIO()
+    soundfile.write(out, rng.uniform(-0.3, 0.3, size * 80), 8000, format="WAV")
+    return out.getvalue()
+
+
+def side_of_every_kind(rows, seed):
+    """A split table with a column of each kind, as the stages before would store it."""
+    rng = np.random.default_rng(seed)
+    moments = (np.datetime64("2019-01-01", "us") + rng.integers(0, 20_000, rows) * np.timedelta64(1, "h")).astype("datetime64[us]")
+    return pa.table(
+        {
+            ROW_ID: [f"{seed:08d}{at:08x}-0" for at in range(rows)],
+            "number": rng.lognormal(0, 2, rows),
+            "category": rng.choice(["Oslo", "OSLO", "oslo", "Rome"], rows),
+            "boolean": rng.random(rows) < 0.5,
+            "datetime": pa.array(moments),
+            "text": [" ".join(rng.choice(WORDS, 6)) for _ in range(rows)],
+            "image": [picture(rng) for _ in range(rows)],
+            "audio": [sound(rng) for _ in range(rows)],
+            "sequence": [list(rng.normal(3, 2, rng.integers(2, 9))) for _ in range(rows)],
+            "y": rng.choice(["no", "yes"], rows),
+        }
+    )
+
+
+@pytest.fixture
+def every_kind(workspace, write_params):
+    """A workspace split already, with a column of each kind."""
+    write_params(
+        split={"strategy": "random", "by": None}, normalize={"numeric": "auto", "clip": 0.01, "audio": {"sample_rate": 8000, "mels": 8}}
+    )
+    raw = {"number": "number", "boolean": "boolean", "datetime": "datetime", "image": "binary", "audio": "binary", "sequence": "list"}
+    columns = [Column(kind, raw.get(kind, "text"), kind, "made so") for kind in KINDS]
+    paths.CLEAN.mkdir(parents=True)
+    paths.SCHEMA.write_text(Schema((*columns, Column("y", "text", "category", "target")), "y", "binary", None, ("",)).to_json())
+    for at, (side, rows) in enumerate(zip(paths.SIDES, (60, 20, 20, 10), strict=True)):
+        (paths.SPLIT / side).mkdir(parents=True)
+        pq.write_table(side_of_every_kind(rows, at), paths.SPLIT / side / paths.ROWS)
+
+
+def test_nothing_learnt_from_any_kind_of_column_depends_on_other_sides(every_kind):
+    run("normalize")
+    blocks = {file.stem for file in (paths.NORMALIZED / "test").glob("*.npy")}
+    assert blocks >= {"number", "category", "text_0", "image_0", "audio_0", "sequence", "sequence_length"}
+    learnt, train, others = digest(*LEARNT), arrays("train"), arrays("validation", "test")
+    change("validation", "test", "production")
+    run("normalize")
+    assert digest(*LEARNT) == learnt
+    assert arrays("train") == train
+    now = arrays("validation", "test")
+    assert not [name for name in now if now[name] == others[name] and not name.endswith("group.npy")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_comparison_fails_for_each_kind_of_column_where_fit_sees_all_sides(every_kind, monkeypatch, kind):
+    """The proof that the test above can fail, column by column: one column of a changed side leaks into the fit."""
+    honest = preprocessing.fit
+
+    def leaky(backend, train, *args, **kwargs):
+        other = backend.read_parquet(paths.SPLIT / "test" / paths.ROWS)
+        rows = [backend.to_pyarrow(table) for table in (train, other)]
+        kept = rows[1].select([name for name in rows[1].column_names if name != kind])
+        blank = pa.table({name: kept[name] if name in kept.column_names else rows[1][name] for name in rows[1].column_names})
+        for name in kept.column_names:
+            blank = blank.set_column(blank.column_names.index(name), name, rows[0][name].slice(0, len(blank)))
+        return honest(backend, backend.create_table("leaky", pa.concat_tables([rows[0], blank]), overwrite=True), *args, **kwargs)
+
+    monkeypatch.setattr(preprocessing, "fit", leaky)
+    run("normalize")
+    learnt = digest(paths.PREPROCESSOR)
+    change("validation", "test", "production")
+    run("normalize")
+    assert digest(paths.PREPROCESSOR) != learnt
 
 
 @pytest.mark.slow

@@ -2,15 +2,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.config import CleanParams, DataParams
 from pipeline.data.engine import engine, with_row_id
-from pipeline.data.leakage import giveaways
-from pipeline.data.schema import infer
+from pipeline.data.inference import infer
+from pipeline.data.leakage.telling import giveaways
 
 
 def found(frame, task="auto", group=None, **overrides):
     with engine() as backend:
         table = with_row_id(backend.create_table("t", frame))
-        schema = infer(backend, table, target="y", task=task, positive=None, overrides=overrides, missing=("",))
+        schema = infer(backend, table, DataParams(source="t", target="y", task=task, columns=overrides, missing=("",)), CleanParams())
         return giveaways(backend, backend.create_table("u", table), schema, group=group)
 
 

@@ -1,0 +1,51 @@
+"""The audit as a whole."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+from ibis.backends.duckdb import Backend
+
+from pipeline.config import SplitParams
+from pipeline.data.leakage.copies import copies
+from pipeline.data.leakage.entities import entities
+from pipeline.data.leakage.finding import Audit, Finding
+from pipeline.data.leakage.frames import frames
+from pipeline.data.leakage.future import future
+from pipeline.data.leakage.identities import identities
+from pipeline.data.leakage.labels import label_errors
+from pipeline.data.leakage.near import noisy_copies
+from pipeline.data.leakage.shift import jumps, shift
+from pipeline.data.leakage.telling import giveaways
+from pipeline.data.leakage.together import together
+from pipeline.data.schema import Schema
+from pipeline.data.splitting import SIDE
+
+GRAVITY = ("error", "warning", "note")
+
+
+def audit(backend: Backend, sided: ir.Table, schema: Schema, split: SplitParams, seed: int) -> Audit:
+    """Search the sides of a typed table for leaks; models see bounded samples, counts all rows."""
+    train = sided.filter(sided[SIDE] == "train")
+    group = split.by if split.strategy in ("group", "stratified_group") else None
+    sides = backend.to_pyarrow(sided.group_by(SIDE).aggregate(rows=ibis._.count()).order_by(SIDE)).to_pylist()
+    rows = {row[SIDE]: row["rows"] for row in sides if row[SIDE]}
+    given = {} if schema.task == "forecast" else giveaways(backend, train, schema, group=group)
+    findings = [_given(name, share, schema) for name, share in given.items()]
+    findings += copies(backend, sided, schema, split)
+    findings += entities(backend, sided, schema, split)
+    if schema.task == "regression":
+        findings += identities(backend, train, schema, given)
+    if split.strategy == "time":
+        findings += future(backend, train, schema, split)
+    seen = frames(backend, sided, schema, split, seed)
+    findings += jumps(seen)
+    if schema.task != "forecast":
+        findings += [*noisy_copies(seen), *together(seen, given), *label_errors(seen), *shift(seen)]
+    findings.sort(key=lambda finding: GRAVITY.index(finding.severity))
+    return Audit(tuple(findings), given, {"rows": rows, "sampled": {"train": len(seen.train), "held out": len(seen.held_out)}})
+
+
+def _given(name: str, share: float, schema: Schema) -> Finding:
+    title = f"{name} gives {schema.target} away: alone it takes {100 * share:.1f}% of its uncertainty."
+    return Finding("target", "error", (name,), title, f"data: {{columns: {{{name}: ignore}}}}", {"share": share})

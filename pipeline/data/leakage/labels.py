@@ -1,0 +1,56 @@
+"""Labels of train that look wrong, by confident learning (Northcutt et al. 2021); listed, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pipeline.data.leakage.finding import Finding
+from pipeline.data.leakage.frames import Frames, ids, inputs
+
+ROWS = 6000
+FOLDS = 3
+EXAMPLES = 20
+SHARE = 0.1  # probability below which a label looks wrong
+FEWEST = 60
+
+
+def label_errors(seen: Frames) -> Iterator[Finding]:
+    """Train rows that a model of the other rows surely puts in another class."""
+    frame = seen.train.dropna(subset=[seen.schema.target]).head(ROWS)
+    if seen.schema.task not in ("binary", "multiclass") or len(frame) < FEWEST or not seen.features:
+        return
+    counts = frame[seen.schema.target].value_counts()
+    frame = frame[frame[seen.schema.target].isin(counts[counts >= FOLDS].index)]
+    classes, labels = np.unique(frame[seen.schema.target].astype(str), return_inverse=True)
+    if len(classes) < 2 or len(classes) > 50:
+        return
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from threadpoolctl import threadpool_limits
+
+    x = inputs(frame, seen.features, {name: seen.kind(name) for name in seen.features}, frame)
+    with threadpool_limits(1):
+        model = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=15, early_stopping=False, random_state=seen.seed)
+        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seen.seed)
+        found = cross_val_predict(model, x, labels, cv=folds, method="predict_proba")
+    confident = np.array([found[labels == at, at].mean() for at in range(len(classes))])  # each class' usual confidence
+    other = np.where(found >= confident, found, -1.0)
+    other[np.arange(len(labels)), labels] = -1.0
+    own = found[np.arange(len(labels)), labels]
+    wrong = np.flatnonzero((other.max(axis=1) > 0) & (own < SHARE))
+    if not len(wrong):
+        return
+    order = wrong[np.argsort(own[wrong], kind="stable")]
+    names = ids(frame)
+    examples = [
+        [names[at], f"{classes[labels[at]]} (probability {own[at]:.2g}), looks like {classes[other[at].argmax()]}"]
+        for at in order[:EXAMPLES]
+    ]
+    title = (
+        f"{len(wrong):,} of {len(frame):,} train rows ({len(wrong) / len(frame):.1%}) look as if their label were wrong; some always do."
+    )
+    yield Finding(
+        "suspected_labels", "note", (seen.schema.target,), title, "look at the rows listed; nothing is changed", {"examples": examples}
+    )
