@@ -169,6 +169,8 @@ def test_a_forgotten_input_and_an_undeclared_output_are_found_out(small, in_proc
     monkeypatch.chdir(small)
     monkeypatch.setitem(DECLARED["split"], "outs", [out for out in DECLARED["split"]["outs"] if out != "reports/split"] + ["reports/other"])
     assert run_alone("split", small, places / "undeclared", in_process) == [
+        "split wrote reports/split/leakage.html, which is no output",
+        "split wrote reports/split/leakage.json, which is no output",
         "split wrote reports/split/split.json, which is no output",
         "split did not write reports/other",
     ]

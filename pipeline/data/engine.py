@@ -27,6 +27,8 @@ from pipeline import paths, resources
 
 ROW_ID = "__row_id__"  # names a row by its content, so that it stays the same when rows are reordered or appended
 
+SOURCE_FILE = "source_file"  # the file that a row came from, where a source has several; told by collect
+
 SEPARATOR = "\x1f"
 MISSING = "\x1e"
 

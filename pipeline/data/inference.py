@@ -16,7 +16,7 @@ from ibis.backends.duckdb import Backend
 
 from pipeline.config import CleanParams, DataParams
 from pipeline.data.cleaning import finite, infinite, present, typed, unread
-from pipeline.data.engine import ROW_ID, sample, totals
+from pipeline.data.engine import ROW_ID, SOURCE_FILE, sample, totals
 from pipeline.data.look import SAMPLE, look
 from pipeline.data.reading import FALSE, TRUE, word
 from pipeline.data.resolving import Count, resolve
@@ -48,6 +48,8 @@ def infer(backend: Backend, table: ir.Table, data: DataParams, clean: CleanParam
         counts = _count(backend, some if whole else table, candidates, data)
         found = resolve({name: [count for count in counts if count.column.name == name] for name in texts}, raws, seen, data)
         found |= _typed_by_source(backend, table, raws, data)
+        if SOURCE_FILE in found and SOURCE_FILE not in data.columns:
+            found[SOURCE_FILE] = replace(found[SOURCE_FILE], kind="id", reason="the file that a row came from")
         columns = [_with_range(found[name], data, clean) for name in names]
         columns = [_with_spellings(backend, some if whole else table, column, data) for column in columns]
     return with_target(backend, table, tuple(columns), data, clean)

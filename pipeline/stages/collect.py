@@ -21,7 +21,7 @@ def run(data: DataParams) -> None:
     with engine() as backend, scratch() as workspace, files.replaced(paths.RAW) as folder:
         source = dispatch.read(backend, data, workspace=workspace)
         if ROW_ID in source.table.columns:
-            raise UserError(f"data.source: {ROW_ID} is a reserved column name")
+            raise UserError(f"data.source: {source.found['source']}: {ROW_ID} is a reserved column name")
         try:
             rows = write(with_row_id(source.table), folder / paths.ROWS)
         except (duckdb.InvalidInputException, duckdb.ConversionException) as error:

@@ -23,9 +23,10 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from pipeline.config import DataParams
+from pipeline.data.engine import SOURCE_FILE
 from pipeline.data.sources.dialect import Dialect, encloses, rows_of, tell
 from pipeline.data.sources.encodings import Utf8, as_utf8
-from pipeline.data.sources.parts import LONGEST, REJECTED, SOURCE_FILE, Source, mistake, named, stream
+from pipeline.data.sources.parts import LONGEST, REJECTED, Source, mistake, named, stream
 
 SNIFFED = 1 << 20  # characters from which the dialect is told
 SNIFFED_LINES = 1000

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from pipeline.errors import UserError
 
 REJECTED = pa.schema([("file", pa.string()), ("line", pa.int64()), ("reason", pa.string()), ("text", pa.string())])
-SOURCE_FILE = "source_file"  # column that tells the file where there are several
 LONGEST = 10_000  # characters of a rejected row that are kept
 BATCH_BYTES = 32 << 20
 

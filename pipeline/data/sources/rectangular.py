@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
+from pipeline.data.engine import SOURCE_FILE
 from pipeline.data.sources.encodings import as_utf8
-from pipeline.data.sources.parts import SOURCE_FILE, Source, mistake, named, storable
+from pipeline.data.sources.parts import Source, mistake, named, storable
 
 JSON_DEPTH = 6  # of nested objects that become columns
 

@@ -10,8 +10,9 @@ from typing import IO
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
+from pipeline.data.engine import SOURCE_FILE
 from pipeline.data.sources.encodings import as_utf8
-from pipeline.data.sources.parts import SOURCE_FILE, Source, mistake, named, stream
+from pipeline.data.sources.parts import Source, mistake, named, stream
 
 SIDE = re.compile(r"[_-](TRAIN|TEST|VALIDATION|VAL)$", re.IGNORECASE)
 
