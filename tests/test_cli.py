@@ -83,7 +83,10 @@ def test_check_says_ok_or_all_mistakes_with_exit_code_2(invoke, small, write_par
 def test_a_stage_does_its_work_and_says_how_long_it_took(invoke, small):
     done = invoke("collect")
     assert done.exit_code == 0, done.output
-    assert re.search(r"^400 rows, 7 columns from rows\.csv \(csv, encoding 'utf-8', delimiter ',', quote '"', header 1\)\ncollect done in \d+\.\d s$", done.stderr, flags=re.MULTILINE)
+    sniffed = "csv, encoding 'utf-8', delimiter ',', quote '\"', header 1"
+    assert re.search(
+        rf"^400 rows, 7 columns from rows\.csv \({re.escape(sniffed)}\)\ncollect done in \d+\.\d s$", done.stderr, flags=re.MULTILINE
+    )
     assert (small / paths.RAW / paths.ROWS).exists()
 
 
