@@ -12,7 +12,7 @@ from pipeline.data.leakage.frames import Frames, ids, inputs
 ROWS = 6000
 FOLDS = 3
 EXAMPLES = 20
-SHARE = 0.1  # probability below which a label looks wrong
+SHARE = 0.15  # probability below which a label looks wrong
 FEWEST = 60
 
 
@@ -32,10 +32,14 @@ def label_errors(seen: Frames) -> Iterator[Finding]:
 
     x = inputs(frame, seen.features, {name: seen.kind(name) for name in seen.features}, frame)
     with threadpool_limits(1):
-        model = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=15, early_stopping=False, random_state=seen.seed)
+        leaf = min(60, len(frame) // 25)  # large leaves: a model that follows single labels does not doubt them
+        model = HistGradientBoostingClassifier(
+            max_iter=60, max_leaf_nodes=8, min_samples_leaf=leaf, early_stopping=False, random_state=seen.seed
+        )
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seen.seed)
         found = cross_val_predict(model, x, labels, cv=folds, method="predict_proba")
-    confident = np.array([found[labels == at, at].mean() for at in range(len(classes))])  # each class' usual confidence
+    usual = np.array([found[labels == at, at].mean() for at in range(len(classes))])
+    confident = np.minimum(usual, 1 - SHARE)  # each class' usual confidence; where all is easy, nothing is sure enough for it
     other = np.where(found >= confident, found, -1.0)
     other[np.arange(len(labels)), labels] = -1.0
     own = found[np.arange(len(labels)), labels]
