@@ -42,10 +42,15 @@ class Side:
 
 
 def load(side: str) -> Side:
-    """The arrays of a side, mapped, not read."""
-    found = {file.stem: np.load(file, mmap_mode="r") for file in sorted((paths.NORMALIZED / side).glob("*.npy"))}
-    number, category, target, group = (found.pop(name) for name in ALWAYS)
-    return Side(number, category, target, group, found)
+    """The arrays of a side, mapped, not read.
+
+    Raises:
+        FileNotFoundError: the side is not there.
+    """
+    folder = paths.NORMALIZED / side
+    always = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ALWAYS]
+    more = {file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy")) if file.stem not in ALWAYS}
+    return Side(*always, more)
 
 
 def files(*sides: str) -> list[Path]:
