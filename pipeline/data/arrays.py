@@ -48,9 +48,9 @@ def load(side: str) -> Side:
         FileNotFoundError: the side is not there.
     """
     folder = paths.NORMALIZED / side
-    always = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ALWAYS]
+    number, category, target, group = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ALWAYS)
     more = {file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy")) if file.stem not in ALWAYS}
-    return Side(*always, more)
+    return Side(number, category, target, group, more)
 
 
 def files(*sides: str) -> list[Path]:
