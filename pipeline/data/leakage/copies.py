@@ -16,6 +16,7 @@ from pipeline.data.splitting import SIDE
 
 HELD_OUT = ("validation", "test")
 EXAMPLES = 5
+LOOKED_AT = 500_000  # rows among which near copies are looked for
 DISTINCT = 0.5  # rows that differ in fewer than half of the cases are equal by chance, as in a table of few categories
 
 
@@ -25,13 +26,23 @@ def copies(backend: Backend, sided: ir.Table, schema: Schema, split: SplitParams
     A note where most rows of the table have an equal, which few and coarse columns bring about by chance.
     """
     used = tuple(column for column in schema.columns if column.kind not in ("id", "ignore"))
-    whole = _shared(backend, sided.select(SIDE, ROW_ID, key=sided[ROW_ID].split("-")[0]))
+    rows = sided.filter(sided[SIDE].isin(["train", *HELD_OUT]))
+    # the row id is a digest of the content and a number among equal rows from 0
+    repeated = rows.filter(~rows[ROW_ID].endswith("-0")).select(key=rows[ROW_ID].split("-")[0]).distinct()
+    counted = totals(backend, rows, {"all": rows.count(), "held": (rows[SIDE] != "train").sum()})
+    equal = rows.select(SIDE, ROW_ID, key=rows[ROW_ID].split("-")[0]).semi_join(repeated, "key")
+    whole = _shared(backend, equal)
+    whole |= {"keys": whole["keys"] + counted["all"] - whole["all"], "all": counted["all"], "held": int(counted["held"] or 0)}
     found = [_finding("exact", whole, split)] if whole["rows"] else []
     if not used or any(column.kind in ("image", "audio", "sequence") for column in used):
         return found
-    folded = [_folded(sided[column.name], column.kind) for column in used]
-    key = ibis.literal("\x1f").join(folded).hash()
-    near = _shared(backend, sided.select(SIDE, ROW_ID, key=key))
+    if (parts := counted["all"] // LOOKED_AT) > 1:  # drawn by what near copies have in common, so that they come together
+        plain = [c for c in used if c.kind not in ("text", "category")] or list(used[:1])
+        drawn = ibis.literal("\x1f").join([_folded(rows[c.name], c.kind) for c in plain])
+        rows = rows.filter(drawn.hash().abs() % parts == 0)
+        whole = _shared(backend, rows.select(SIDE, ROW_ID, key=rows[ROW_ID].split("-")[0]))
+    folded = [_folded(rows[column.name], column.kind) for column in used]
+    near = _shared(backend, rows.select(SIDE, ROW_ID, key=ibis.literal("\x1f").join(folded).hash()))
     if near["rows"] > whole["rows"]:
         found.append(_finding("near", near, split, beyond=near["rows"] - whole["rows"]))
     return found

@@ -36,6 +36,10 @@ def entities(backend: Backend, sided: ir.Table, schema: Schema, split: SplitPara
     }
     rest = [column.name for column in schema.columns if column.kind in ("category", "number", "boolean", "datetime")]
     labelled = sided.filter(sided[SIDE].isin(["train", "validation", "test"]))
+    numbers = [column.name for column in schema.columns if column.name in names and column.kind == "number"]
+    some = sample(labelled, ROWS)  # measurements, which have fractions, name nothing
+    whole = totals(backend, some, {name: (some[name] % 1.0 == 0.0).all() for name in numbers})
+    names -= {name for name in numbers if not whole[name]}
     distinct = totals(backend, labelled, {name: labelled[name].approx_nunique() for name in sorted(names)})
     rows = backend.to_pyarrow(labelled.count()).as_py()
     names = {name for name in names if FEWEST <= distinct[name] <= 0.8 * rows and rows / distinct[name] <= MOST_ROWS}
