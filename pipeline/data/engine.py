@@ -92,14 +92,14 @@ def read(backend: Backend, file: Path) -> ir.Table:
     return backend.read_parquet(file)
 
 
-def write(table: ir.Table, file: Path) -> int:
-    """Write `table` in its own order and return the number of rows; long writing shows its progress.
+def write(table: ir.Table, file: Path, *, what: str | None = None) -> int:
+    """Write `table` in its own order and return the number of rows; long writing shows its progress (of `what`, else of the folder).
 
     A stored table is in the order of its row ids.  Scans, filters and projections keep that order; after a join, an
     aggregation or a window the table must be put in it again.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with progress(table.get_backend(), f"writing {file.parent.name.removeprefix('.').removesuffix('.new')}"):
+    with progress(table.get_backend(), f"writing {what or file.parent.name.removeprefix('.').removesuffix('.new')}"):
         table.to_parquet(file, compression="zstd", row_group_size=ROW_GROUP)
     return parquet_rows(file)
 

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline import files, paths
 from pipeline.config import SplitParams
 from pipeline.data import balance, sizes, spelling, splitting
-from pipeline.data.engine import engine, read, write
+from pipeline.data.engine import engine, read, scratch, write
 from pipeline.data.leakage.auditing import audit
 from pipeline.data.leakage.finding import Audit
 from pipeline.data.leakage.page import page
@@ -28,10 +28,12 @@ def run(seed: int, split: SplitParams) -> None:
         UserError: the split does not fit the data, or the audit found an error and split.on_leak is fail.
     """
     schema = Schema.from_json(paths.SCHEMA.read_text(encoding="utf-8"))
-    with engine() as backend:
+    with engine() as backend, scratch() as place:
         clean = read(backend, paths.CLEAN / paths.ROWS)
         split = splitting.settled(clean, schema, split)
         sided, merged = spelling.merged(backend, splitting.marked(clean, schema, split, seed), schema)
+        write(sided, place / paths.ROWS, what="sides")  # sides and spellings are worked out once, though many searches read them
+        sided = read(backend, place / paths.ROWS)
         found = sizes.describe(backend, sided, schema, split)
         if even := balance.compare(backend, sided, schema, split, seed, found["sides"]):
             found["balance"] = even
