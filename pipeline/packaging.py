@@ -14,7 +14,7 @@ from pipeline import fresh, lineage, paths, tracking
 from pipeline.data.fitted import Preprocessor
 from pipeline.imports import HOME, closure
 
-FILES = (paths.MODEL, paths.PREPROCESSOR, paths.SCHEMA, paths.CLEAN_SQL, paths.FEATURES_SQL)
+FILES = (paths.MODEL, paths.PREPROCESSOR, paths.SCHEMA, paths.CLEAN_SQL, paths.CLEAN_PLAIN_SQL)
 REQUIREMENTS = ("mlflow", "tensorflow", "keras", "duckdb", "numpy", "pandas", "pyarrow")
 TOLERANCE = 1e-6
 

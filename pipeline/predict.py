@@ -19,7 +19,7 @@ BATCH = 8192
 
 
 class Model:
-    """The files of a package: model.keras, preprocessor.json, schema.json, clean.sql, features.sql.
+    """The files of a package: model.keras, preprocessor.json, schema.json, clean.sql, clean_plain.sql.
 
     Example:
         >>> Model(Path("models/package/artifacts/files")).predict(rows)  # doctest: +SKIP

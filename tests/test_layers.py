@@ -98,14 +98,14 @@ def test_a_data_stage_reaches_no_heavy_library(stage):
 
 def test_what_a_model_package_carries_is_small_and_needs_few_libraries():
     carried = closure(HOME / "predict.py", HOME / "pyfunc.py")
-    modalities = {f"data/{file}.py" for file in ("audio", "encoding", "fitted", "frozen", "image", "media", "sequence", "text")}
+    modalities = {f"data/{file}.py" for file in ("audio", "encoding", "fitted", "frozen", "image", "media", "numeric", "sequence", "text")}
     assert {name(file) for file in carried if file.name != "__init__.py"} == modalities | {
         "predict.py", "pyfunc.py", "errors.py", "models/heads.py", "models/layers.py",
     }  # fmt: skip
     third_party = libraries(*carried) - set(sys.stdlib_module_names) - {"pipeline"}
     only_where_there_are_such_columns = {"PIL", "scipy", "soundfile", "tokenizers"}
     assert third_party == {"duckdb", "keras", "mlflow", "numpy", "pandas", "pyarrow"} | only_where_there_are_such_columns
-    assert sum(len(file.read_text().splitlines()) for file in carried) < 1200
+    assert sum(len(file.read_text().splitlines()) for file in carried) < 1500
 
 
 SEEN = """

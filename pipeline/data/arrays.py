@@ -62,8 +62,7 @@ def write(batches: Iterable[pa.RecordBatch], rows: int, fitted: Preprocessor, fo
     """Write `rows` rows of inputs as arrays into `folder`, batch by batch.
 
     Args:
-        batches: what `preprocessing.batches` gives: columns for the encoder, target and, where rows are grouped or have
-            folds, group and fold.
+        batches: what `preprocessing.batches` gives.
 
     Raises:
         UserError: a row has a class that train has not, or a picture or sound cannot be read.
@@ -77,10 +76,10 @@ def write(batches: Iterable[pa.RecordBatch], rows: int, fitted: Preprocessor, fo
         for batch in batches:
             for name, block in encoder.blocks(batch).items():
                 block.tofile(out[name])
-            out["target"].write(_target(batch.column("target"), fitted.target).tobytes())
+            out["target"].write(_target(batch.column("__target__"), fitted.target).tobytes())
             names = batch.schema.names
-            groups += [batch.column("group")] if "group" in names else []
-            folds += [batch.column("fold").to_numpy(zero_copy_only=False).astype(np.int32)] if "fold" in names else []
+            groups += [batch.column("__group__")] if "__group__" in names else []
+            folds += [batch.column("__fold__").to_numpy(zero_copy_only=False).astype(np.int32)] if "__fold__" in names else []
     np.save(folder / "group.npy", _codes(groups) if groups else np.arange(rows, dtype=np.int64))
     if folds:
         np.save(folder / "fold.npy", np.concatenate(folds))

@@ -10,35 +10,37 @@ import ibis
 import ibis.expr.types as ir
 
 from pipeline.data.engine import ROW_ID
-from pipeline.data.reading import ISO_LENGTH, as_boolean, as_number, as_time, is_finite, prose, without, word
+from pipeline.data.reading import ISO_LENGTH, as_boolean, as_number, as_time, finite, prose, without, word
 from pipeline.data.schema import Column, Schema, is_whole
 
 READ = ("number", "boolean", "datetime")  # kinds as which a text may be unreadable
 
 
-def clean(table: ir.Table, schema: Schema) -> ir.Table:
+def clean(table: ir.Table, schema: Schema, *, plain: bool = False) -> ir.Table:
     """Typed columns for every column of the schema that is not ignored and that `table` has.
 
     number becomes float64 (infinite, unreadable and, unless they are clipped or kept, impossible values missing), boolean
     boolean, datetime timestamp, image and audio the file's bytes, sequence a list of float64, all else tidy text.  The row
-    id, where there is one, stays.
+    id, where there is one, stays.  `plain` gives a shorter expression for rows whose texts, but for prose, are plain: see
+    `reading`.
     """
-    columns = {c.name: cleaned(table[c.name], c, schema) for c in schema.columns if c.kind != "ignore" and c.name in table.columns}
+    kept = [column for column in schema.columns if column.kind != "ignore" and column.name in table.columns]
+    columns = {column.name: cleaned(table[column.name], column, schema, plain=plain) for column in kept}
     if ROW_ID in table.columns:
         columns = {ROW_ID: table[ROW_ID], **columns}
     return table.select([value.name(name) for name, value in columns.items()])  # not as keywords: a column may be called self
 
 
-def cleaned(value: ir.Column, column: Column, schema: Schema) -> ir.Value:
+def cleaned(value: ir.Column, column: Column, schema: Schema, *, plain: bool = False) -> ir.Value:
     """One raw column as its kind, within its range."""
-    return within(typed(value, column, schema.missing), column, schema.out_of_range)
+    return within(typed(value, column, schema.missing, plain=plain), column, schema.out_of_range)
 
 
-def typed(value: ir.Column, column: Column, missing: tuple[str, ...]) -> ir.Value:
+def typed(value: ir.Column, column: Column, missing: tuple[str, ...], *, plain: bool = False) -> ir.Value:
     """One raw column as its kind."""
     tokens = (*missing, *(token for token in column.missing if token not in missing))
     if column.kind == "number":
-        return _without_numbers(number(value, column), tokens)
+        return _without_numbers(number(value, column, plain=plain), tokens)
     if column.kind in ("image", "audio"):
         return value
     if column.kind == "sequence":
@@ -46,10 +48,10 @@ def typed(value: ir.Column, column: Column, missing: tuple[str, ...]) -> ir.Valu
     if column.raw == "text":
         if column.kind == "datetime":
             dates = tuple(token for token in tokens if token[:1].isdigit() and len(token) >= ISO_LENGTH)  # others never read as one
-            return as_time(word(value, dates) if dates else value.cast("string"), column.format)
+            return as_time(word(value, dates, plain=plain) if dates else value.cast("string"), column.format, plain=plain)
         if column.kind == "boolean":
-            return as_boolean(word(value, tokens))
-        return prose(value, tokens) if column.kind == "text" else word(value, tokens)
+            return as_boolean(value, tokens, plain=plain)
+        return prose(value, tokens) if column.kind == "text" else word(value, tokens, plain=plain)
     if column.raw == "number":  # a request's numbers come as float64 and its dates as timestamps: so must these
         value = _without_numbers(finite(value.cast("float64")), tokens) if column.kind == "boolean" else _without_nan(value.cast("float64"))
         if column.kind == "boolean":
@@ -65,19 +67,14 @@ def typed(value: ir.Column, column: Column, missing: tuple[str, ...]) -> ir.Valu
     return without(value.cast("string"), tokens)
 
 
-def number(value: ir.Column, column: Column) -> ir.FloatingValue:
+def number(value: ir.Column, column: Column, *, plain: bool = False) -> ir.FloatingValue:
     """A raw column as float64, tokens and impossible values too; missing where it is infinite or no number."""
-    return as_number(value.cast("string"), column) if column.raw == "text" else finite(value.cast("float64"))
+    return as_number(value.cast("string"), column, plain=plain) if column.raw == "text" else finite(value.cast("float64"))
 
 
 def infinite(value: ir.Column, column: Column) -> ir.BooleanValue:
     """Whether a raw value reads as an infinite number."""
     return (as_number(value.cast("string"), column, infinite=True) if column.raw == "text" else value.cast("float64")).isinf()
-
-
-def finite(value: ir.FloatingValue) -> ir.FloatingValue:
-    """A number, missing where it is infinite or NaN."""
-    return ibis.ifelse(is_finite(value), value, ibis.null("float64"))
 
 
 def within(value: ir.Value, column: Column, out_of_range: str) -> ir.Value:

@@ -1,8 +1,6 @@
-"""The last step from clean columns to inputs, beyond what SQL does well: one function for training and serving.
+"""Clean columns to the arrays of a network's inputs: one class for training and serving, so that what serves is what was trained.
 
-`preprocessing.apply` (offline) and its frozen SQL (serving) give columns n0, n1, ... (scaled numbers), c0, ...
-(categories as text), t0, ... (texts), i0, ..., a0, ... (bytes of pictures and sounds) and s0, ... (lists, one a channel
-of the sequence); here they become arrays.  The model package carries this file.
+The model package carries this file.
 """
 
 from __future__ import annotations
@@ -15,12 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.data import audio, image, sequence, text
-from pipeline.data.fitted import Number, Preprocessor
+from pipeline.data import audio, image, numeric, sequence, text
+from pipeline.data.fitted import Category, Preprocessor
+
+CACHED = 8_192  # rows whose numbers fit into a processor's cache: columns are written side by side
 
 
 class Encoder:
-    """Turns tables of prepared columns into the arrays of a network's inputs, by what was fitted on train.
+    """Turns tables of clean columns into the arrays of a network's inputs, by what was fitted on train.
 
     Example:
         >>> Encoder(fitted).blocks(table)["number"].shape  # doctest: +SKIP
@@ -67,7 +67,7 @@ class Encoder:
         return tuple(dict.fromkeys(found))
 
     def blocks(self, table: pa.RecordBatch, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
-        """The inputs called `names` (all where None) for the rows of `table`, shapes and types as in `shapes`.
+        """The inputs called `names` (all where None) for the rows of `table`, a table of clean columns; shapes and types as in `shapes`.
 
         Raises:
             UserError: a picture or a sound cannot be read.
@@ -78,38 +78,43 @@ class Encoder:
                 continue
             group, _, at = name.partition("_")
             if name == "number":
-                found[name] = block = np.empty((table.num_rows, *shape), kind)
-                for k, number in enumerate(fitted.numbers):
-                    block[:, k] = numbers(table.column(f"n{k}"), number)
+                found[name] = self._numbers(table)
             elif name == "category":
                 found[name] = block = np.empty((table.num_rows, *shape), kind)
-                for k, vocabulary in enumerate(self.vocabularies):
-                    block[:, k] = _codes(table.column(f"c{k}"), vocabulary)
+                for k, (category, vocabulary) in enumerate(zip(fitted.categories, self.vocabularies, strict=True)):
+                    block[:, k] = _codes(table.column(category.column), category, vocabulary)
             elif group == "text":
-                found[name] = text.encode(self.tokenizers[int(at)], table.column(f"t{at}").to_pylist())
+                found[name] = text.encode(self.tokenizers[int(at)], table.column(fitted.texts[int(at)].column).to_pylist())
             elif group == "image":
-                found[name] = image.encode(fitted.images[int(at)], table.column(f"i{at}").to_pylist())
+                state = fitted.images[int(at)]
+                found[name] = image.encode(state, table.column(state.column).to_pylist())
             elif group == "audio":
-                found[name] = audio.encode(fitted.audios[int(at)], table.column(f"a{at}").to_pylist())
+                sound = fitted.audios[int(at)]
+                found[name] = audio.encode(sound, table.column(sound.column).to_pylist())
             elif name == "sequence":
                 assert fitted.sequence is not None
-                channels = [table.column(f"s{k}") for k in range(len(fitted.sequence.columns))]
+                channels = [table.column(channel) for channel in fitted.sequence.columns]
                 found["sequence"], found["sequence_length"] = sequence.encode(fitted.sequence, channels)
         return found
 
+    def _numbers(self, table: pa.RecordBatch) -> np.ndarray:
+        block = np.empty((table.num_rows, len(self.fitted.numbers)), np.float32)
+        for start in range(0, table.num_rows, CACHED):
+            rows = table.slice(start, CACHED)
+            held: dict[str, numeric.Values] = {}
+            for at, number in enumerate(self.fitted.numbers):
+                if number.column not in held:  # one column may give several numbers, which stand together
+                    held = {number.column: numeric.Values(rows.column(number.column))}
+                block[start : start + CACHED, at] = numeric.encode(number, held[number.column])
+        return block
 
-def numbers(column: pa.Array, number: Number) -> np.ndarray:
-    """One input number (rows,) float32 from the column that SQL gives for it."""
-    values = column.to_numpy(zero_copy_only=False)
-    return rank(values, number) if number.knots else values
+
+def lower(texts: pa.Array) -> pa.Array:
+    """Spellings that differ in case alone made one."""
+    return pc.utf8_lower(texts)
 
 
-def rank(values: np.ndarray, number: Number) -> np.ndarray:
-    """Values on the line through the train quantiles: a rank as a standard normal's quantile; missing is 0."""
-    found = np.interp(values, number.knots, number.ranks)
-    return np.where(np.isnan(values), 0.0, found).astype(np.float32)
-
-
-def _codes(column: pa.Array, vocabulary: pa.Array) -> np.ndarray:
+def _codes(column: pa.Array, category: Category, vocabulary: pa.Array) -> np.ndarray:
     """Code k + 1 for the k-th key, 0 for all else."""
-    return pc.fill_null(pc.add(pc.index_in(column, value_set=vocabulary), pa.scalar(1, pa.int32())), 0).to_numpy(zero_copy_only=False)
+    keys = lower(column) if category.keys else column
+    return pc.fill_null(pc.add(pc.index_in(keys, value_set=vocabulary), pa.scalar(1, pa.int32())), 0).to_numpy(zero_copy_only=False)

@@ -6,8 +6,10 @@ The model package carries this file and what it imports, so it stays free of Ibi
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Collection, Iterator
+import os
+import queue
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ from pipeline.data.encoding import Encoder
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError
 
+PART = 16_384  # rows that a thread takes at once, at most
+BLANK, VISIBLE = ord(" "), ord("~")  # the least and the largest of printable ASCII
+
 TYPES = {
     "text": pa.string(),
     "number": pa.float64(),
@@ -29,19 +34,41 @@ TYPES = {
     "list": pa.list_(pa.float64()),
 }
 
+LIKE = {  # Arrow types that become the ones above without a look at each value
+    "text": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind),
+    "number": lambda kind: pa.types.is_integer(kind) or pa.types.is_floating(kind),
+    "boolean": pa.types.is_boolean,
+    "datetime": lambda kind: pa.types.is_timestamp(kind) and kind.tz is None,
+    "binary": lambda kind: pa.types.is_binary(kind) or pa.types.is_large_binary(kind),
+    "list": lambda kind: pa.types.is_list(kind) and pa.types.is_floating(kind.value_type),
+}
 
-class Request:
-    """The rows asked about, as a table that a prepared query reads anew each time it runs."""
 
-    def __init__(self, table: pa.Table) -> None:
-        self.table = table
+class Cleaner:
+    """A connection that runs the frozen queries, one request at a time, over a table that it reads anew each time."""
+
+    def __init__(self, queries: Mapping[str, str], empty: pa.Table) -> None:
+        self.table = empty
+        self.connection = duckdb.connect(config={"threads": 1})
+        self.connection.register("rows", self)
+        for name, query in queries.items():  # planned once: for a single row planning takes longer than answering
+            self.connection.execute(f"PREPARE {name} AS {query}")
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         return self.table.__arrow_c_stream__(requested_schema)
 
+    def answer(self, query: str, table: pa.Table) -> pa.RecordBatch:
+        """The clean columns of raw rows."""
+        self.table = table
+        found = self.connection.execute(f"EXECUTE {query}").to_arrow_table()
+        return pa.RecordBatch.from_arrays([_one(column) for column in found.columns], schema=found.schema)
+
 
 class Frozen:
-    """The files preprocessor.json, schema.json, clean.sql and features.sql of a folder, ready to prepare rows.
+    """The files preprocessor.json, schema.json, clean.sql and clean_plain.sql of a folder, ready to prepare rows.
+
+    Rows come as a pandas or an Arrow table of raw columns as the source has them; their order and further columns do not
+    matter.
 
     Example:
         >>> Frozen(Path("models/package/artifacts/files")).prepare(rows)["number"].shape  # doctest: +SKIP
@@ -52,50 +79,94 @@ class Frozen:
         self.fitted = Preprocessor.from_json((files / "preprocessor.json").read_text(encoding="utf-8"))
         self.encoder = Encoder(self.fitted)
         schema = json.loads((files / "schema.json").read_text(encoding="utf-8"))
-        self.raw = {column["name"]: column["raw"] for column in schema["columns"] if column["name"] in self.fitted.all_columns}
-        self.connection = duckdb.connect(config={"threads": 1})
-        self.request = Request(pa.table({name: pa.nulls(0, TYPES[raw]) for name, raw in self.raw.items()}))
-        self.connection.register("rows", self.request)
-        for name in ("clean", "features"):  # planned once: for a single row planning takes longer than answering
-            self.connection.execute(f"PREPARE {name} AS {(files / f'{name}.sql').read_text(encoding='utf-8')}")
-        self.lock = threading.Lock()
+        read = {column["name"]: column for column in schema["columns"] if column["name"] in self.fitted.all_columns}
+        self.raw = {name: column["raw"] for name, column in read.items()}
+        self.words = [name for name, column in read.items() if column["raw"] == "text" and column["kind"] != "text"]
+        self.empty = pa.table({name: pa.nulls(0, TYPES[raw]) for name, raw in self.raw.items()})
+        self.queries = {name: (files / f"{name}.sql").read_text(encoding="utf-8") for name in ("clean", "clean_plain")}
+        self.idle: queue.SimpleQueue[Cleaner] = queue.SimpleQueue()
+        self.idle.put(Cleaner(self.queries, self.empty))
 
-    def prepare(self, rows: pd.DataFrame, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    def prepare(self, rows: pd.DataFrame | pa.Table, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
         """The inputs called `names` (all that there are where None) for raw rows: see `Encoder.shapes`.
+
+        Many rows are shared out to the processor's cores.
 
         Raises:
             UserError: a column behind these inputs is not there or holds values of another type.
         """
         names = list(self.encoder.shapes) if names is None else names
-        return self.encoder.blocks(self._answer("features", rows, self.encoder.columns(names)), names)
+        needed = self.encoder.columns(names)
+        parts = (self.arrow(some, needed) for some in _cut(rows))
+        if len(rows) <= PART:
+            return self.encoder.blocks(self._clean(next(parts)), names)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # the engine cleans beside; what comes before and after holds Python's lock
+            found = [self.encoder.blocks(batch, names) for batch in pool.map(self._clean, parts)]
+        return {name: np.concatenate([blocks[name] for blocks in found]) for name in found[0]}
 
-    def query(self, name: str, rows: pd.DataFrame) -> dict[str, np.ndarray]:
-        """The columns that a frozen query (clean or features) gives for raw rows, in their order."""
-        answer = self._answer(name, rows, self.fitted.columns)
-        return {column: answer.column(column).to_numpy(zero_copy_only=False) for column in answer.schema.names}
+    def clean(self, rows: pd.DataFrame | pa.Table) -> pa.RecordBatch:
+        """The clean columns of raw rows.
 
-    def _answer(self, name: str, rows: pd.DataFrame, needed: Collection[str]) -> pa.RecordBatch:
-        table = self.arrow(rows, needed)
-        with self.lock:  # a connection answers one request at a time
-            self.request.table = table
-            found = self.connection.execute(f"EXECUTE {name}").to_arrow_table()
-        return pa.RecordBatch.from_arrays([_one(column) for column in found.columns], schema=found.schema)
+        Raises:
+            UserError: as for `prepare`.
+        """
+        return self._clean(self.arrow(rows, self.fitted.all_columns))
 
-    def arrow(self, rows: pd.DataFrame, needed: Collection[str]) -> pa.Table:
+    def _clean(self, table: pa.Table) -> pa.RecordBatch:
+        try:
+            cleaner = self.idle.get_nowait()
+        except queue.Empty:  # as many as there are requests at the same time
+            cleaner = Cleaner(self.queries, self.empty)
+        try:
+            return cleaner.answer("clean_plain" if all(is_plain(table[name]) for name in self.words) else "clean", table)
+        finally:
+            self.idle.put(cleaner)
+
+    def arrow(self, rows: pd.DataFrame | pa.Table, needed: Collection[str]) -> pa.Table:
         """The model's columns, typed as the source had them in training; those that are not needed may be absent, and are then missing."""
-        if missing := [name for name in self.raw if name in needed and name not in rows.columns]:
+        there = rows.column_names if isinstance(rows, pa.Table) else rows.columns
+        if missing := [name for name in self.raw if name in needed and name not in there]:
             raise UserError(f"missing column {', '.join(missing)}; the model reads {', '.join(needed)}")
         absent = pa.nulls(len(rows))
-        read = {name: _typed(rows[name], name, raw) if name in rows.columns else absent.cast(TYPES[raw]) for name, raw in self.raw.items()}
+        read = {name: _typed(rows[name], name, raw) if name in there else absent.cast(TYPES[raw]) for name, raw in self.raw.items()}
         return pa.table(read)
+
+
+def is_plain(texts: pa.ChunkedArray) -> bool:
+    """Whether each text is missing, empty or what `reading.PLAIN_WORD` says: visible ASCII with single blanks inside."""
+    for chunk in texts.chunks:
+        _, ends, data = chunk.buffers()
+        if data is None or not len(chunk):
+            continue
+        bounds = np.frombuffer(ends, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+        content = np.frombuffer(data, np.uint8)[bounds[0] : bounds[-1]]
+        if not len(content):
+            continue
+        if (least := content.min()) < BLANK or content.max() > VISIBLE:
+            return False
+        if least == BLANK:
+            blank, filled, at = content == BLANK, np.diff(bounds) > 0, bounds - bounds[0]
+            first, last = np.take(blank, at[:-1], mode="clip"), np.take(blank, at[1:] - 1, mode="clip")
+            if (blank[1:] & blank[:-1]).any() or ((first | last) & filled).any():
+                return False
+    return True
+
+
+def _cut(rows: pd.DataFrame | pa.Table) -> Iterator[pd.DataFrame | pa.Table]:
+    for start in range(0, max(len(rows), 1), PART):
+        yield rows.slice(start, PART) if isinstance(rows, pa.Table) else rows.iloc[start : start + PART]
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _typed(values: pd.Series, name: str, raw: str) -> pa.Array:
+def _typed(values: pd.Series | pa.ChunkedArray, name: str, raw: str) -> pa.Array | pa.ChunkedArray:
     """One raw column as its type in TYPES, missing as null."""
+    if isinstance(values, pa.ChunkedArray):
+        if LIKE[raw](values.type):
+            return values.cast(TYPES[raw], safe=raw != "number")
+        values = values.to_pandas()
     try:
         if raw == "text":
             return _texts(values)
@@ -112,9 +183,9 @@ def _typed(values: pd.Series, name: str, raw: str) -> pa.Array:
 
 
 def _texts(values: pd.Series) -> pa.Array:
-    if values.dtype == object:
+    if values.dtype == object or isinstance(values.dtype, pd.StringDtype):
         try:
-            return pa.array(values.array, pa.string(), from_pandas=True)
+            return pa.array(values.to_numpy(), pa.string(), from_pandas=True)
         except (pa.ArrowException, TypeError):  # not text alone
             pass
     return pa.array([None if missing else _text(value) for value, missing in _pairs(values)], pa.string())

@@ -15,10 +15,10 @@ import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from pipeline.config import CleanParams, DataParams
-from pipeline.data.cleaning import finite, infinite, present, typed, unread
+from pipeline.data.cleaning import infinite, present, typed, unread
 from pipeline.data.engine import ROW_ID, SOURCE_FILE, sample, totals
 from pipeline.data.look import SAMPLE, look
-from pipeline.data.reading import FALSE, TRUE, word
+from pipeline.data.reading import FALSE, TRUE, finite, word
 from pipeline.data.resolving import Count, resolve
 from pipeline.data.schema import Column, Schema, raw_type
 from pipeline.data.signatures import told_by_bytes

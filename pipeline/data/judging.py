@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import cast
 
 import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from pipeline.data.engine import totals
 from pipeline.data.fitted import Part
-from pipeline.data.parts import CYCLES, part
+from pipeline.data.numeric import CYCLES, Values
 from pipeline.data.schema import is_whole
 
 TEXT_WORDS = 3.0  # mean words per value from which a column of mostly distinct values is free text, else an id
@@ -52,18 +54,18 @@ def look(backend: Backend, train: ir.Table, sampled: ir.Table, kinds: Mapping[st
     few: dict[str, ir.Value] = {}
     for name, kind in kinds.items():
         everywhere[f"{name}:values"] = train[name].count()
-        value = part(train[name], "days") if kind == "datetime" else train[name]
         if kind in ("number", "datetime"):
-            everywhere |= {f"{name}:low": value.min(), f"{name}:high": value.max()}
+            everywhere |= {f"{name}:low": train[name].min(), f"{name}:high": train[name].max()}
         if kind not in MEDIA:
             few |= {f"{name}:sampled": sampled[name].count(), f"{name}:distinct": sampled[name].nunique()}
         if kind == "number":
             few[f"{name}:whole"] = is_whole(sampled[name]).all()
         elif kind == "category":
             few[f"{name}:words"] = sampled[name].split(" ").length().mean()
-        elif kind == "datetime":
-            few |= {f"{name}:{field}": part(sampled[name], cast(Part, field)).nunique() for field in CYCLES}
     found = totals(backend, train, everywhere) | totals(backend, sampled, few)
+    for name in (name for name, kind in kinds.items() if kind == "datetime"):
+        ends = Values(pa.array([found[f"{name}:{end}"] for end in ("low", "high")], pa.timestamp("us"))).part("days")
+        found |= dict(zip((f"{name}:low", f"{name}:high"), np.nan_to_num(ends).tolist(), strict=True))
     unsure = [name for name in kinds if (found.get(f"{name}:distinct") or 0) < 2 and f"{name}:distinct" in found]
     if found["rows"] > max((found[f"{name}:sampled"] for name in unsure), default=0):
         found |= totals(backend, train, {f"{name}:distinct": train[name].nunique() for name in unsure})
@@ -78,10 +80,16 @@ def look(backend: Backend, train: ir.Table, sampled: ir.Table, kinds: Mapping[st
             bool(found.get(f"{name}:whole")),
             found.get(f"{name}:low") or 0.0,
             found.get(f"{name}:high") or 0.0,
-            tuple(field for field in CYCLES if found.get(f"{name}:{field}", 0) > 1),
+            _varying(backend, sampled[name]) if kind == "datetime" else (),
         )
         for name, kind in kinds.items()
     }
+
+
+def _varying(backend: Backend, column: ir.Column) -> tuple[str, ...]:
+    """The parts of a sampled date column that change."""
+    dates = Values(backend.to_pyarrow(column).combine_chunks().drop_null())
+    return tuple(field for field in CYCLES if len(dates.plain) and np.ptp(dates.part(cast(Part, field))) > 0)
 
 
 def useless(seen: Mapping[str, Seen], *, series: Collection[str] = ()) -> Iterator[tuple[str, str]]:

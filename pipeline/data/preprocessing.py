@@ -1,8 +1,8 @@
-"""Preprocessing: fitted on train, kept as readable JSON, applied everywhere as one expression.
+"""Preprocessing: fitted on train, kept as readable JSON, applied everywhere by the same lines.
 
-From the fitted state comes one Ibis expression.  `normalize` runs it over all rows; frozen as SQL it runs over the
-rows of a request in the model package.  What follows the SQL is one function too (`encoding`).  One definition, so what
-serves is what was trained.
+Raw columns become clean ones by one Ibis expression, which `clean` runs over all rows and the model package, frozen as
+SQL, over the rows of a request; clean columns become inputs by one class (`encoding.Encoder`).  One definition of each
+step, so what serves is what was trained.
 """
 
 from __future__ import annotations
@@ -19,19 +19,17 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from pipeline.config import NormalizeParams
-from pipeline.data import judging, modalities, scaling
+from pipeline.data import judging, modalities, numeric, scaling
 from pipeline.data.cleaning import clean
-from pipeline.data.encoding import numbers
+from pipeline.data.encoding import lower
 from pipeline.data.engine import read, sample
 from pipeline.data.fitted import Category, Forecast, Number, Part, Preprocessor, Target, Task
-from pipeline.data.parts import part
 from pipeline.data.schema import Schema
 from pipeline.data.staging import staged
 from pipeline.errors import UserError
 
 SAMPLE = 262_144  # train rows from which quantiles and spreads are taken: exact up to here, and memory stays bounded beyond
 BATCH = 65_536
-BOUND = 1e15  # what is scaled beyond it says nothing more, and its square would overflow
 RAW = {"text": "string", "number": "float64", "boolean": "boolean", "datetime": "timestamp", "binary": "binary", "list": "array<float64>"}
 
 
@@ -65,8 +63,7 @@ def fit(
     kinds = {name: "text" if judging.is_free_text(seen[name]) else kind for name, kind in kinds.items() if name not in aside}
     _check_overrides(normalize, schema, kinds, aside)
     of = lambda *wanted: [name for name in kinds if kinds[name] in wanted]  # noqa: E731
-    numeric = of("number", "boolean", "datetime")
-    inputs = [number for name in numeric for number in _parts(name, seen[name], normalize)]
+    inputs = [number for name in of("number", "boolean", "datetime") for number in _parts(name, seen[name], normalize)]
     if time is not None:
         aside |= {n.name: "orders the split: its values never return" for n in inputs if n.column == time and n.part in ("days", "value")}
         inputs = [number for number in inputs if number.name not in aside]
@@ -138,21 +135,18 @@ def _scaled_numbers(
     backend: Backend, sampled: ir.Table, parts: list[Number], seen: Mapping[str, judging.Seen], normalize: NormalizeParams, schema: Schema
 ) -> tuple[Number, ...]:
     """The numbers with scaling and grid, learnt column by column from the sample."""
-    found = []
+    found, held = [], dict[str, numeric.Values]()
     for number in parts:
-        column = sampled[number.column]
+        if number.column not in held:
+            held = {number.column: numeric.Values(backend.to_pyarrow(sampled[number.column]).combine_chunks())}
+        values = held[number.column]
         if seen[number.column].kind == "number" and number.part == "value":
             method = normalize.columns.get(number.column, normalize.numeric)
-            values = _values(backend, column)
-            number = scaling.scaled(number, values, method, clip=normalize.clip, smooth=schema.forecast is None) if len(values) else number
-        found.append(replace(number, grid=_grid(backend, _scaled(column, number), number)))
+            known = values.plain[~values.gone]
+            number = scaling.scaled(number, known, method, clip=normalize.clip, smooth=schema.forecast is None) if len(known) else number
+        grid = np.quantile(numeric.encode(number, values).astype(np.float64), scaling.LEVELS)  # as the network sees it
+        found.append(replace(number, grid=tuple(grid.tolist())))
     return tuple(found)
-
-
-def _grid(backend: Backend, column: ir.Column, number: Number) -> tuple[float, ...]:
-    """Train quantiles of an input as the network sees it."""
-    values = numbers(backend.to_pyarrow(column), number)
-    return tuple(np.quantile(values.astype(np.float64), scaling.LEVELS).tolist())
 
 
 def _category(backend: Backend, train: ir.Table, name: str, normalize: NormalizeParams) -> Category:
@@ -168,7 +162,8 @@ def _category(backend: Backend, train: ir.Table, name: str, normalize: Normalize
     shown: dict[str | None, str | None] = {None: None}
     chosen = spelt.semi_join(frequent, "key").order_by(["rows", ibis.desc("token")])
     shown |= {row["key"]: row["token"] for row in backend.to_pyarrow(chosen).to_pylist()}
-    return Category(name, tuple(shown[key] for key in keys), tuple(keys))
+    tokens = [shown[key] for key in keys]
+    return Category(name, tuple(tokens), tuple(lower(pa.array(tokens, pa.string())).to_pylist()))
 
 
 def _target(backend: Backend, train: ir.Table, sampled: ir.Table, schema: Schema, normalize: NormalizeParams) -> Target:
@@ -194,53 +189,23 @@ def _forecast(backend: Backend, sampled: ir.Table, schema: Schema, normalize: No
     return Forecast(asked["time"], asked["series"], asked["look_back"], asked["horizon"], targets)
 
 
-def apply(table: ir.Table, fitted: Preprocessor, **kept: ir.Value) -> ir.Table:
-    """Clean columns to what `encoding.Encoder` takes, beside the columns `kept`."""
-    columns = dict(kept)
-    columns |= {f"n{at}": _scaled(table[number.column], number) for at, number in enumerate(fitted.numbers)}
-    for at, category in enumerate(fitted.categories):
-        value = table[category.column]
-        columns[f"c{at}"] = value.lower() if category.keys else value
-    for kind, names in fitted.media.items():
-        columns |= {f"{kind[0]}{at}": table[name] for at, name in enumerate(names)}
-    columns |= {f"s{at}": table[name] for at, name in enumerate(fitted.sequence.columns if fitted.sequence else ())}
-    return table.select(**columns)
+def input_columns(table: ir.Table, fitted: Preprocessor, **kept: ir.Value) -> ir.Table:
+    """The clean columns that `encoding.Encoder` reads, beside `kept` under names of their own (`__target__`)."""
+    beside = [value.name(f"__{name}__") for name, value in kept.items()]
+    return table.select(beside + [table[name] for name in fitted.all_columns])
 
 
 def batches(backend: Backend, file: Path, fitted: Preprocessor, *, group: str | None, fold: str | None = None) -> pa.RecordBatchReader:
-    """The prepared columns of a stored table in its order, beside target and, where asked, group (as text) and fold."""
+    """The inputs' columns of a stored table in its order, beside __target__ and, where asked, __group__ (as text) and __fold__."""
     table = read(backend, file)
     kept = {"target": table[fitted.target.column]}
     kept |= {"group": table[group].cast("string")} if group else {}
     kept |= {"fold": table[fold]} if fold and fold in table.columns else {}
     heavy = fitted.images or fitted.audios
-    return backend.to_pyarrow_batches(apply(table, fitted, **kept), chunk_size=1_024 if heavy else BATCH)
+    return backend.to_pyarrow_batches(input_columns(table, fitted, **kept), chunk_size=1_024 if heavy else BATCH)
 
 
-def _scaled(column: ir.Column, number: Number) -> ir.Value:
-    z = part(column, number.part)
-    if number.part == "missing":
-        return z.cast("float32")
-    if number.low is not None and number.high is not None:
-        z = ibis.cases((z < number.low, number.low), (z > number.high, number.high), else_=z)
-    if number.knots:
-        return z  # `encoding.rank` goes on
-    if number.log:
-        z = z.sign() * (1.0 + z.abs() / number.log).ln()
-    if number.center or number.scale != 1.0:
-        z = (z - number.center) / number.scale
-    z = z.fill_null(0.0)
-    if number.smooth_clip:  # RealMLP (Holzmueller et al. 2024, section 3): bounded by 3, close to the identity within 1
-        z = ibis.least(ibis.greatest(z, -BOUND), BOUND) if not number.log else z
-        z = z / (1.0 + (z / 3.0) * (z / 3.0)).sqrt()
-    elif number.part == "value":
-        z = ibis.least(ibis.greatest(z, -1e38), 1e38)  # what single precision holds
-    return z.cast("float32")
-
-
-def frozen_sql(schema: Schema, fitted: Preprocessor) -> tuple[str, str]:
-    """DuckDB SQL over a table `rows` of raw columns: one query gives typed columns, one what `encoding.Encoder` takes."""
+def frozen_sql(schema: Schema, fitted: Preprocessor, *, plain: bool = False) -> str:
+    """DuckDB SQL over a table `rows` of raw columns that gives the clean ones; `plain` as in `cleaning.clean`."""
     needed = {c.name: RAW[c.raw] for c in schema.columns if c.name in fitted.all_columns}
-    cleaned = clean(ibis.table(needed, name="rows"), schema)
-    both = ibis.to_sql(cleaned, dialect="duckdb"), ibis.to_sql(apply(cleaned, fitted), dialect="duckdb")
-    return staged(both[0]), staged(both[1])
+    return staged(ibis.to_sql(clean(ibis.table(needed, name="rows"), schema, plain=plain), dialect="duckdb"))

@@ -1,7 +1,8 @@
 """How texts are read: white space, missing tokens, numbers, dates and booleans, each as one expression on one column.
 
 All of it runs for every value of every row, so what is costly stands behind a test that plain values pass: DuckDB
-evaluates the branches of CASE and COALESCE on those rows alone that reach them.
+evaluates the branches of CASE and COALESCE on those rows alone that reach them.  With `plain` the functions write neither
+test nor branch: the same for values that are PLAIN_WORD or empty, and not to be used on others.
 """
 
 from __future__ import annotations
@@ -92,16 +93,18 @@ def timestamp_of(microseconds: int) -> dt.Timestamp(timezone=None):  # type: ign
 
 
 def _tidy(text: ir.StringValue) -> ir.StringValue:
-    """`word` of a text that is not plain."""
+    """`word` of any text."""
     return nfc(trim_all(replace_all(translate(text, WHITE + NOTHING, " " * len(WHITE)), " {2,}", " ", "g"), " "))
 
 
-def word(value: ir.Value, missing: tuple[str, ...] = ()) -> ir.StringValue:
+def word(value: ir.Value, missing: tuple[str, ...] = (), *, plain: bool = False) -> ir.StringValue:
     """A value as text in composed unicode whose white space of any kind is single blanks between visible characters.
 
     It is missing where it is one of the tokens in `missing`.
     """
     text = value.cast("string")
+    if plain:
+        return without(text, missing)
     return ibis.ifelse(full_match(text, PLAIN_WORD), without(text, missing), without(_tidy(text), missing))
 
 
@@ -118,15 +121,17 @@ def without(text: ir.StringValue, missing: tuple[str, ...]) -> ir.StringValue:
     return ibis.ifelse(ibis.array(list(missing)).contains(text), ibis.null("string"), text) if missing else text
 
 
-def as_number(text: ir.StringValue, column: Column, *, infinite: bool = False) -> ir.FloatingValue:
+def as_number(text: ir.StringValue, column: Column, *, infinite: bool = False, plain: bool = False) -> ir.FloatingValue:
     """A text as float64 by the column's number form; missing where it is none or, but for `infinite`, is not finite."""
     if (column.decimal, column.thousands, column.format) == (".", "", None):
         first = text.try_cast("float64")
+        if plain:
+            return first if infinite else finite(first)
         other = translate(text, WHITE + MINUS + NOTHING, " " * len(WHITE) + "-").try_cast("float64")  # a number among other white space
         if infinite:
             return ibis.coalesce(first, other)
         return ibis.cases((is_finite(first), first), (first.isnull() & is_finite(other), other))
-    tidy = _tidy(text).replace(MINUS, "-")
+    tidy = text if plain else _tidy(text).replace(MINUS, "-")
     if column.format:
         tidy = trim_all(tidy.replace(column.format, ""), " ")
     whole = tidy
@@ -136,7 +141,12 @@ def as_number(text: ir.StringValue, column: Column, *, infinite: bool = False) -
             whole = translate(whole, "\u2019'", "") if column.thousands == "'" else whole.replace(column.thousands, "")
         whole = whole.replace(column.decimal, ".") if column.decimal != "." else whole
     number = whole.try_cast("float64")
-    return number if infinite else ibis.ifelse(is_finite(number), number, ibis.null("float64"))
+    return number if infinite else finite(number)
+
+
+def finite(value: ir.FloatingValue) -> ir.FloatingValue:
+    """A number, missing where it is infinite or NaN."""
+    return ibis.ifelse(is_finite(value), value, ibis.null("float64"))
 
 
 def number_pattern(decimal: str, thousands: str) -> str:
@@ -147,23 +157,26 @@ def number_pattern(decimal: str, thousands: str) -> str:
     return f"[+-]?(?:(?:{groups}[0-9]+)(?:{dot}[0-9]*)?|{dot}[0-9]+)(?:[eE][+-]?[0-9]+)?"
 
 
-def as_time(text: ir.StringValue, form: str | None) -> ir.TimestampValue:
+def as_time(text: ir.StringValue, form: str | None, *, plain: bool = False) -> ir.TimestampValue:
     """A text as timestamp by a strptime format, ISO 8601 (None), or ISO 8601 brought to UTC (`%z`); missing where it is none."""
-    tidy = _tidy(text)
+    tidy = text if plain else _tidy(text)
     if form is not None and form != "%z":
-        return ibis.coalesce(try_strptime(text, form), try_strptime(tidy, form))
+        first = try_strptime(text, form)
+        return first if plain else ibis.coalesce(first, try_strptime(tidy, form))
     if form == "%z":
         zoned = ibis.ifelse(tidy.re_search(OFFSET), tidy, ibis.null("string")).try_cast("timestamp('UTC')")
         time = ibis.coalesce(timestamp_of(epoch_us(zoned)), tidy.try_cast("timestamp"))
         return ibis.ifelse((bytes_of(tidy) >= ISO_LENGTH) & is_finite_time(time), time, ibis.null("timestamp"))
     first, other = text.try_cast("timestamp"), tidy.try_cast("timestamp")
-    return ibis.cases(
-        ((bytes_of(text) >= ISO_LENGTH) & is_finite_time(first), first),
-        (first.isnull() & (bytes_of(tidy) >= ISO_LENGTH) & is_finite_time(other), other),
-    )
+    fine = (bytes_of(text) >= ISO_LENGTH) & is_finite_time(first)
+    if plain:
+        return ibis.ifelse(fine, first, ibis.null("timestamp"))
+    return ibis.cases((fine, first), (first.isnull() & (bytes_of(tidy) >= ISO_LENGTH) & is_finite_time(other), other))
 
 
-def as_boolean(text: ir.StringValue) -> ir.BooleanValue:
-    """true, t, yes, y and 1, false, f, no, n and 0 in any case; missing for all else."""
-    lower = word(text).lower()
-    return ibis.cases((lower.isin((*TRUE, "yes", "y", "1")), True), (lower.isin((*FALSE, "no", "n", "0")), False))
+def as_boolean(value: ir.Value, missing: tuple[str, ...] = (), *, plain: bool = False) -> ir.BooleanValue:
+    """true, t, yes, y and 1, false, f, no, n and 0 in any case; missing for all else and where it is one of the `missing` tokens."""
+    yes, no = [*TRUE, "yes", "y", "1"], [*FALSE, "no", "n", "0"]
+    tokens = tuple(token for token in missing if token.lower() in yes + no)  # others never read as one
+    lower = word(value, tokens, plain=plain).lower()
+    return ibis.cases((ibis.array(yes).contains(lower), True), (ibis.array(no).contains(lower), False))

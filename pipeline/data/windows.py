@@ -41,20 +41,20 @@ def write(backend: Backend, file: Path, before: list[Path], fitted: Preprocessor
     rows = int(backend.to_pyarrow(table.count()).as_py())
     kept = {"time": _ticks(table[forecast.time]), "series": _series(table, forecast), "own": table["__own__"]}
     kept |= {f"y{at}": table[target.column].cast("float64") for at, target in enumerate(forecast.targets)}
-    order = [ibis._.series, ibis._.time]
-    prepared = preprocessing.apply(table, fitted, **kept).order_by(order)
+    order = [ibis._["__series__"], ibis._["__time__"]]
+    prepared = preprocessing.input_columns(table, fitted, **kept).order_by(order)
     kinds = {"series": ((len(fitted.numbers),), np.float32), "target": ((len(forecast.targets),), np.float32)}
     encoder, keys = Encoder(fitted), {name: list[np.ndarray]() for name in ("time", "series", "own", "known")}
     with growing(folder, rows, kinds) as out:
         for batch in backend.to_pyarrow_batches(prepared, chunk_size=preprocessing.BATCH):
             out["series"].write(encoder.blocks(batch, ["number"])["number"].tobytes())
-            targets = [batch.column(f"y{at}").to_numpy(zero_copy_only=False) for at in range(len(forecast.targets))]
+            targets = [batch.column(f"__y{at}__").to_numpy(zero_copy_only=False) for at in range(len(forecast.targets))]
             block = np.stack(targets, axis=1).astype(np.float32)
             out["target"].write(block.tobytes())
             keys["known"].append(np.asarray(np.isfinite(block).all(axis=1)))
             for name in ("time", "own"):
-                keys[name].append(batch.column(name).to_numpy(zero_copy_only=False))
-            keys["series"].append(batch.column("series").to_numpy(zero_copy_only=False))
+                keys[name].append(batch.column(f"__{name}__").to_numpy(zero_copy_only=False))
+            keys["series"].append(batch.column("__series__").to_numpy(zero_copy_only=False))
     joined = {name: np.concatenate(parts) if parts else np.empty(0) for name, parts in keys.items()}
     starts, groups = _starts(joined, forecast, side=side)
     np.save(folder / "start.npy", starts)

@@ -31,8 +31,8 @@ def run(split: SplitParams, normalize: NormalizeParams) -> None:
                     batches = preprocessing.batches(backend, source, fitted, group=group, fold=FOLD)
                     arrays.write(batches, parquet_rows(source), fitted, folder)
     files.write_text(paths.PREPROCESSOR, fitted.to_json())
-    for file, query in zip((paths.CLEAN_SQL, paths.FEATURES_SQL), preprocessing.frozen_sql(schema, fitted), strict=True):
-        files.write_text(file, query + "\n")
+    for file, plain in ((paths.CLEAN_SQL, False), (paths.CLEAN_PLAIN_SQL, True)):
+        files.write_text(file, preprocessing.frozen_sql(schema, fitted, plain=plain) + "\n")
     counts = {
         "numbers": fitted.numbers,
         "categories": fitted.categories,

@@ -28,8 +28,10 @@ def fitted(numbers=2, categories=1, classes=("no", "yes")):
 
 
 def batch(**columns):
-    kinds = {"n": pa.float32(), "c": pa.string()}
-    return pa.record_batch({name: pa.array(values, kinds.get(name[0]) if name[1:].isdigit() else None) for name, values in columns.items()})
+    """Clean columns: x0, x1, ... numbers, k0, ... categories, and beside them __target__ and the like."""
+    kinds = {"x": pa.float64(), "k": pa.string()}
+    named = {name if name[1:].isdigit() else f"__{name}__": pa.array(values, kinds.get(name[0])) for name, values in columns.items()}
+    return pa.record_batch(named)
 
 
 def write(folder, batches, state):
@@ -42,8 +44,8 @@ def test_batches_become_blocks_in_order(tmp_path):
     found = write(
         tmp_path,
         [
-            batch(n0=[1, 2], n1=[0.5, -0.5], c0=["a", "z"], target=["yes", "no"], group=["p", "q"]),
-            batch(n0=[3], n1=[0], c0=[None], target=["yes"], group=["p"]),
+            batch(x0=[1, 2], x1=[0.5, -0.5], k0=["a", "z"], target=["yes", "no"], group=["p", "q"]),
+            batch(x0=[3], x1=[0], k0=[None], target=["yes"], group=["p"]),
         ],
         fitted(),
     )
@@ -55,14 +57,14 @@ def test_batches_become_blocks_in_order(tmp_path):
 
 
 def test_regression_target_keeps_its_units(tmp_path):
-    found = write(tmp_path, [batch(n0=[1, 2], target=[1.5, -200.25])], fitted(1, 0, ()))
+    found = write(tmp_path, [batch(x0=[1, 2], target=[1.5, -200.25])], fitted(1, 0, ()))
     assert found["target"].tolist() == [1.5, -200.25]
     assert found["target"].dtype == np.float32
 
 
 @pytest.mark.parametrize(("numbers", "categories"), [(0, 1), (1, 0), (0, 0)])
 def test_kinds_of_input_that_are_not_there_are_blocks_of_width_zero(tmp_path, monkeypatch, numbers, categories):
-    columns = {f"n{at}": [1, 2] for at in range(numbers)} | {f"c{at}": ["a", "b"] for at in range(categories)}
+    columns = {f"x{at}": [1, 2] for at in range(numbers)} | {f"k{at}": ["a", "b"] for at in range(categories)}
     monkeypatch.setattr(paths, "NORMALIZED", tmp_path)
     write(tmp_path / "train", [batch(**columns, target=["no", "yes"])], fitted(numbers, categories))
     side = arrays.load("train")
@@ -72,11 +74,11 @@ def test_kinds_of_input_that_are_not_there_are_blocks_of_width_zero(tmp_path, mo
 
 
 def test_rows_without_groups_are_groups_of_their_own(tmp_path):
-    assert write(tmp_path, [batch(n0=[1, 2, 3], target=["no", "yes", "no"])], fitted(1, 0))["group"].tolist() == [0, 1, 2]
+    assert write(tmp_path, [batch(x0=[1, 2, 3], target=["no", "yes", "no"])], fitted(1, 0))["group"].tolist() == [0, 1, 2]
 
 
 def test_missing_groups_are_groups_of_their_own_and_empty_text_is_one(tmp_path):
-    found = write(tmp_path, [batch(n0=range(6), target=["no"] * 6, group=["b", None, "", "b", None, ""])], fitted(1, 0))["group"]
+    found = write(tmp_path, [batch(x0=range(6), target=["no"] * 6, group=["b", None, "", "b", None, ""])], fitted(1, 0))["group"]
     assert len(set(found.tolist())) == 4
     assert found[0] == found[3]
     assert found[2] == found[5]
@@ -84,18 +86,18 @@ def test_missing_groups_are_groups_of_their_own_and_empty_text_is_one(tmp_path):
 
 
 def test_codes_follow_the_order_of_the_classes(tmp_path):
-    found = write(tmp_path, [batch(n0=range(3), target=["b", "c", "a"])], fitted(1, 0, ("c", "a", "b")))
+    found = write(tmp_path, [batch(x0=range(3), target=["b", "c", "a"])], fitted(1, 0, ("c", "a", "b")))
     assert found["target"].tolist() == [2, 0, 1]
 
 
 def test_class_that_train_lacks_is_told(tmp_path):
     with pytest.raises(UserError, match=r"^normalize: y has no row of class maybe, never in train$"):
-        write(tmp_path, [batch(n0=range(4), target=["no", "maybe", "never", "maybe"])], fitted(1, 0))
+        write(tmp_path, [batch(x0=range(4), target=["no", "maybe", "never", "maybe"])], fitted(1, 0))
 
 
 def test_blocks_are_mapped_not_read_and_listed_in_order(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "NORMALIZED", tmp_path)
-    write(tmp_path / "train", [batch(n0=[1], n1=[2], c0=["a"], target=["no"])], fitted())
+    write(tmp_path / "train", [batch(x0=[1], x1=[2], k0=["a"], target=["no"])], fitted())
     assert isinstance(arrays.load("train").number, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         arrays.load("train").number[0, 0] = 5
@@ -104,7 +106,7 @@ def test_blocks_are_mapped_not_read_and_listed_in_order(tmp_path, monkeypatch):
 
 def test_folds_are_written_where_the_split_has_them(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "NORMALIZED", tmp_path)
-    write(tmp_path / "train", [batch(n0=[1, 2], target=["no", "yes"], fold=[4, 0]), batch(n0=[3], target=["no"], fold=[1])], fitted(1, 0))
+    write(tmp_path / "train", [batch(x0=[1, 2], target=["no", "yes"], fold=[4, 0]), batch(x0=[3], target=["no"], fold=[1])], fitted(1, 0))
     assert arrays.load("train").more["fold"].tolist() == [4, 0, 1]
     assert normalize.FOLD == splitting.FOLD
 
@@ -113,7 +115,7 @@ def test_blocks_beyond_the_table_s_stand_in_more(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "NORMALIZED", tmp_path)
     state = replace(fitted(0, 0), sequence=Sequence(("s",), 2, (0.0,), (1.0,)))
     steps = pa.array([[1.0], [2.0, 3.0, 4.0]], pa.list_(pa.float64()))
-    write(tmp_path / "test", [pa.record_batch({"s0": steps, "target": ["no", "yes"]})], state)
+    write(tmp_path / "test", [pa.record_batch({"s": steps, "__target__": ["no", "yes"]})], state)
     more = arrays.load("test").more
     assert more["sequence"].tolist() == [[[1], [0]], [[3], [4]]]
     assert more["sequence_length"].tolist() == [1, 2]

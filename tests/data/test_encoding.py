@@ -141,13 +141,13 @@ def test_blocks_asked_for_are_those_given_and_shapes_hold():
     )
     table = pa.record_batch(
         {
-            "n0": pa.array([1.5, 2.5], pa.float32()),
-            "n1": pa.array([None, 5.5]),
-            "c0": pa.array(["oslo", None]),
-            "t0": pa.array(["win", None]),
-            "i0": pa.array([png(RGB), None]),
-            "a0": pa.array([None, tone(500, 8000, 0.1)]),
-            "s0": pa.array([[1.0], [2.0, 3.0]], pa.list_(pa.float64())),
+            "x": pa.array([1.5, 2.5]),
+            "q": pa.array([None, 5.5]),
+            "k": pa.array(["OSLO", None]),
+            "t": pa.array(["win", None]),
+            "i": pa.array([png(RGB), None]),
+            "a": pa.array([None, tone(500, 8000, 0.1)]),
+            "s": pa.array([[1.0], [2.0, 3.0]], pa.list_(pa.float64())),
         }
     )
     encoder = Encoder(fitted)

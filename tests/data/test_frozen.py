@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from dataclasses import replace
 
+import duckdb
+import ibis
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from media_files import png, wav
 
 from pipeline.config import NormalizeParams
 from pipeline.data import arrays, cleaning, preprocessing
 from pipeline.data.engine import ROW_ID, engine, read, write
-from pipeline.data.frozen import Frozen
+from pipeline.data.frozen import Frozen, is_plain
+from pipeline.data.reading import PLAIN_WORD
 from pipeline.data.schema import Column, Schema
 from pipeline.errors import UserError
 
@@ -59,8 +66,8 @@ def made(tmp_path_factory):
         arrays.write(preprocessing.batches(backend, folder / "clean.parquet", fitted, group=None), ROWS, fitted, folder / "arrays")
     (folder / "preprocessor.json").write_text(fitted.to_json(), encoding="utf-8")
     (folder / "schema.json").write_text(schema.to_json(), encoding="utf-8")
-    for name, query in zip(("clean", "features"), preprocessing.frozen_sql(schema, fitted), strict=True):
-        (folder / f"{name}.sql").write_text(query, encoding="utf-8")
+    for name, plain in (("clean", False), ("clean_plain", True)):
+        (folder / f"{name}.sql").write_text(preprocessing.frozen_sql(schema, fitted, plain=plain), encoding="utf-8")
     written = {file.stem: np.load(file) for file in (folder / "arrays").glob("*.npy")}
     return Frozen(folder), rows.to_pandas(), written
 
@@ -94,6 +101,67 @@ def test_columns_behind_other_inputs_may_be_absent_and_needed_ones_are_named(mad
         frozen.prepare(rows.assign(steps="three"))
     with pytest.raises(UserError, match=r"^column picture: a picture is not readable"):
         frozen.prepare(rows.head(1).assign(picture=[b"no"]))
+
+
+TOKENS = st.sampled_from(
+    [
+        "NA",
+        "nan",
+        "-",
+        "-200",
+        "true",
+        "F",
+        "no",
+        "1",
+        "inf",
+        "-1e400",
+        "2.5",
+        "1,234.5",
+        "12%",
+        "2020-01-31",
+        "31.01.2020",
+        "2020-01-31T04:05",
+    ]
+)
+PIECES = st.one_of(TOKENS, st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=9))
+FORMS = [Column("a", "text", "category", ""), Column("b", "text", "boolean", ""), Column("n", "text", "number", "")]
+FORMS += [replace(Column("c", "text", "number", ""), thousands=",")]
+FORMS += [replace(Column("p", "text", "number", ""), format="%"), Column("d", "text", "datetime", "")]
+FORMS += [replace(Column("e", "text", "datetime", ""), format="%d.%m.%Y"), replace(Column("z", "text", "datetime", ""), format="%z")]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.one_of(st.none(), st.just(""), st.lists(PIECES.filter(bool), min_size=1, max_size=3).map(" ".join)), min_size=1, max_size=40
+    )
+)
+def test_the_short_query_answers_plain_texts_as_the_full_one_does(texts):
+    schema = Schema(tuple(FORMS), "y", "binary", None, ("", "NA", "nan", "-200"))
+    rows = pa.table({column.name: pa.array(texts, pa.string()) for column in FORMS})
+    with duckdb.connect() as connection:
+        connection.register("rows", rows)
+        table = ibis.table({column.name: "string" for column in FORMS}, name="rows")
+        full, short = (
+            connection.execute(ibis.to_sql(cleaning.clean(table, schema, plain=plain), dialect="duckdb")).to_arrow_table()
+            for plain in (False, True)
+        )
+    assert is_plain(rows["a"])
+    assert short.equals(full)
+
+
+@given(st.lists(st.one_of(st.none(), st.text(st.sampled_from("ab ~!\t\x7f\xa0é "), max_size=4)), max_size=6), st.integers(0, 3))
+def test_plain_is_what_the_pattern_says(texts, start):
+    column = pa.chunked_array([pa.array(texts, pa.string()).slice(min(start, len(texts)))])
+    assert is_plain(column) == all(not text or re.fullmatch(PLAIN_WORD, text) is not None for text in texts[start:])
+
+
+def test_many_rows_and_arrow_tables_get_what_one_row_gets(made, monkeypatch):
+    frozen, rows, written = made
+    monkeypatch.setattr("pipeline.data.frozen.PART", 7)
+    for given_rows in (rows, pa.Table.from_pandas(rows, preserve_index=False), raw_rows(), rows.convert_dtypes(dtype_backend="pyarrow")):
+        for name, block in frozen.prepare(given_rows).items():
+            np.testing.assert_array_equal(block, written[name], err_msg=name)
 
 
 def test_requests_at_the_same_time_do_not_mix(made):

@@ -51,7 +51,7 @@ def inputs(backend, columns, **options):
     """The inputs of train in the order of the column `order`, by name."""
     columns = {**columns, "order": [k + 0.5 for k in range(len(next(iter(columns.values()))))]}
     _, clean, fitted = fit(backend, columns, **options)
-    return encoded(backend.to_pyarrow(preprocessing.apply(clean, fitted, order=clean["order"]).order_by("order")), fitted)
+    return encoded(backend.to_pyarrow(preprocessing.input_columns(clean, fitted, order=clean["order"]).order_by("__order__")), fitted)
 
 
 X = [1.0, 2.0, 3.0, 4.5, 100.0, None]
@@ -224,7 +224,7 @@ def test_free_text_and_columns_said_to_be_text_become_tokens(backend):
     _, clean, fitted = fit(backend, columns, overrides={"t": "text"}, text={"vocabulary": 64})
     assert [state.column for state in fitted.texts] == ["s", "t"]
     assert (fitted.columns, fitted.all_columns) == (("x",), ("x", "s", "t"))
-    found = encoded(backend.to_pyarrow(preprocessing.apply(clean, fitted)), fitted)
+    found = encoded(backend.to_pyarrow(preprocessing.input_columns(clean, fitted)), fitted)
     assert found["text_0"].shape == (60, fitted.texts[0].length)
     assert len(np.unique(found["text_1"], axis=0)) == 2
 
@@ -279,11 +279,15 @@ def mixed(rows=300, seed=0):
 OVERRIDES = {"code": "category", "price": "category", "cohort": "category"}
 
 
-def request(schema, fitted, rows):
-    """Raw rows typed as the model package types a request, and what the frozen queries make of them."""
+def asked(schema, fitted, rows):
+    """Raw rows typed as the model package types a request."""
     kinds = {"text": pa.string(), "number": pa.float64(), "boolean": pa.bool_(), "datetime": pa.timestamp("us")}
-    typed = pa.table({name: rows[name].cast(kinds[schema.column(name).raw]) for name in rows.column_names if name in fitted.columns})
-    return [answer(query, typed) for query in preprocessing.frozen_sql(schema, fitted)]
+    return pa.table({name: rows[name].cast(kinds[schema.column(name).raw]) for name in rows.column_names if name in fitted.columns})
+
+
+def request(schema, fitted, rows):
+    """What the frozen query makes of raw rows."""
+    return answer(preprocessing.frozen_sql(schema, fitted), asked(schema, fitted, rows))
 
 
 def answer(query, rows):
@@ -299,10 +303,10 @@ def test_frozen_sql_over_raw_rows_equals_the_batches_written_offline(backend, tm
     write(clean.order_by("__row_id__"), tmp_path / "clean.parquet")
     offline = preprocessing.batches(backend, tmp_path / "clean.parquet", fitted, group="day").read_all()
     raw = backend.to_pyarrow(with_row_id(backend.table("raw")).order_by("__row_id__"))
-    _, online = request(schema, fitted, raw)
+    online = request(schema, fitted, raw)
     assert {c.column for c in fitted.categories} == {'the "town"', "code", "price", "cohort"}
-    assert offline.column_names == ["target", "group", *online.column_names]
-    assert online.schema == offline.schema.remove(0).remove(0)
+    assert offline.column_names[:2] == ["__target__", "__group__"]
+    assert {(field.name, field.type) for field in online.schema} == {(field.name, field.type) for field in list(offline.schema)[2:]}
     expected, found = encoded(offline, fitted), encoded(online, fitted)
     for name, values in expected.items():
         np.testing.assert_array_equal(found[name], values, err_msg=name)
@@ -312,10 +316,8 @@ def test_frozen_sql_over_raw_rows_equals_the_batches_written_offline(backend, tm
 
 def test_one_row_gets_what_it_gets_among_others(backend):
     schema, _, fitted = fit(backend, mixed(), rare_category=5, overrides=OVERRIDES)
-    _, query = preprocessing.frozen_sql(schema, fitted)
-    rows = backend.to_pyarrow(backend.table("raw"))
-    for name in ("code", "price"):  # as a request has them
-        rows = rows.set_column(rows.column_names.index(name), name, rows[name].cast(pa.float64()))
+    query = preprocessing.frozen_sql(schema, fitted)
+    rows = asked(schema, fitted, backend.to_pyarrow(backend.table("raw")))
     whole = encoded(answer(query, rows), fitted)
     for at in range(0, 300, 37):
         one = encoded(answer(query, rows.slice(at, 1)), fitted)
@@ -326,8 +328,8 @@ def test_request_with_every_value_missing_gets_finite_inputs(backend):
     schema, _, fitted = fit(backend, mixed(), rare_category=5, overrides=OVERRIDES)
     rows = mixed(2)
     empty = pa.table({name: pa.nulls(2, rows[name].type) for name in rows.column_names})
-    typed, online = request(schema, fitted, empty)
-    assert all(column.null_count == 2 for column in typed.columns)
+    online = request(schema, fitted, empty)
+    assert all(column.null_count == 2 for column in online.columns)
     found = encoded(online, fitted)
     for number in fitted.numbers:
         assert found[number.name].tolist() == [1.0 if number.part == "missing" else 0.0] * 2
@@ -338,7 +340,7 @@ def test_request_with_every_value_missing_gets_finite_inputs(backend):
 def test_unseen_category_and_unreadable_values_in_a_request(backend):
     schema, _, fitted = fit(backend, {"k": ["a", "a", "b", "b"], "x": ["1", "2", "3", ""], "b": ["t", "f", "t", ""]})
     rows = pa.table({"k": ["new", " a ", "NA"], "x": ["soon", "inf", " 2 "], "b": ["maybe", "TRUE", "f"]})
-    found = encoded(request(schema, fitted, rows)[1], fitted)
+    found = encoded(request(schema, fitted, rows), fitted)
     assert found["k"] == [0, 1, 0]
     assert {name: found[name].tolist() for name in ("x", "x (missing)", "b", "b (missing)")} == {
         "x": [0, 0, 0], "x (missing)": [1, 1, 0], "b": [0, 1, 0], "b (missing)": [1, 0, 0],

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipeline.data import scaling
-from pipeline.data.encoding import rank
 from pipeline.data.fitted import Number, Preprocessor
+from pipeline.data.numeric import Values, encode
 from pipeline.models import heads
 
 RNG = np.random.default_rng(0)
 TAIL = np.exp(RNG.normal(0, 2, 5000))
 X = Number("x", "value")
+
+
+def inputs(values, number):
+    return encode(number, Values(pa.array(values))).astype(float)
 
 
 @pytest.mark.parametrize(
@@ -26,12 +31,12 @@ def test_auto_takes_the_logarithm_of_heavy_tails_alone(values, heavy):
 
 def test_ranks_of_train_are_a_standard_normal_and_equal_values_share_theirs():
     number = scaling.scaled(X, TAIL, "quantile")
-    found = rank(TAIL, number).astype(float)
+    found = inputs(TAIL, number)
     assert (found.mean(), found.std()) == pytest.approx((0, 1), abs=0.05)
     assert (np.diff(found[np.argsort(TAIL)]) >= 0).all()
-    assert rank(np.array([-1e9, 1e9, np.nan]), number).tolist() == pytest.approx([found.min(), found.max(), 0])
+    assert inputs([-1e9, 1e9, None], number).tolist() == pytest.approx([found.min(), found.max(), 0])
     tied = scaling.scaled(X, np.array([0.0] * 60 + [1.0] * 40), "quantile")
-    assert rank(np.array([0.0, 1.0]), tied).tolist() == pytest.approx([-0.52, 0.84], abs=0.02)  # the middles, 30% and 80%
+    assert inputs([0.0, 1.0], tied).tolist() == pytest.approx([-0.52, 0.84], abs=0.02)  # the middles, 30% and 80%
 
 
 def test_clip_notes_the_quantiles_and_shields_the_statistics():

@@ -49,7 +49,7 @@ def test_the_package_runs_its_own_code(tested, tmp_path):
         fresh.predictions(broken, raw.head(1))
 
 
-@pytest.mark.parametrize("file", ["features.sql", "model.keras"])
+@pytest.mark.parametrize("file", ["preprocessor.json", "model.keras"])
 def test_the_check_fails_when_what_serves_is_not_what_was_tested(tested, tmp_path, file):
     import shutil
 
@@ -57,7 +57,7 @@ def test_the_check_fails_when_what_serves_is_not_what_was_tested(tested, tmp_pat
     tampered = tmp_path / "package"
     shutil.copytree(package, tampered)
     target = tampered / "artifacts/files" / file
-    if file == "features.sql":  # a scaler that was fitted on other rows
+    if file == "preprocessor.json":  # a scaler that was fitted on other rows
         scale = next(n for n in fitted.numbers if n.column == "age").scale
         text = target.read_text()
         assert repr(scale) in text
