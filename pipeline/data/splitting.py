@@ -10,6 +10,7 @@ to its name: it compares the class shares of the sides and names a seed that bal
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import ibis
@@ -19,7 +20,7 @@ from ibis.backends.duckdb import Backend
 
 from pipeline.config import SplitParams
 from pipeline.data import givensplit, timesplit
-from pipeline.data.engine import MISSING, ROW_ID, SEPARATOR, read, threshold, uniform
+from pipeline.data.engine import MISSING, ROW_ID, SEPARATOR, read, threshold, uniform, write
 from pipeline.data.scalars import fitting
 from pipeline.data.schema import Schema
 from pipeline.errors import UserError
@@ -76,6 +77,32 @@ def marked(table: ir.Table, schema: Schema, split: SplitParams, seed: int) -> ir
     if split.folds:
         columns[FOLD] = _folds(table, split, side)
     return table.mutate(**columns).drop(*(name for name in (DRAW, LOT) if name in table.columns))
+
+
+def stored(backend: Backend, marked: ir.Table, files: Mapping[str, Path]) -> ir.Table:
+    """Write each side of a `marked` table to its file, in the table's order, and return the sides as one table, side by side.
+
+    Rows on no side go to the last file, with the reason.  Folds are stored with train and validation.
+    """
+    none = list(files)[-1]
+    counts = backend.to_pyarrow(marked.group_by(SIDE).aggregate(rows=ibis._.count())).to_pylist()
+    filled = {row[SIDE] or none for row in counts}
+    parts = []
+    for side in files:
+        here = marked.filter(marked[SIDE].isnull() if side == none else marked[SIDE] == side) if side in filled else marked.limit(0)
+        here = here.drop(SIDE)
+        extra = [] if side in ("train", "validation", none) else folds_of(marked)
+        write(here.drop(*extra, *([] if side == none else [REASON])), files[side])
+        there = read(backend, files[side])
+        said = {} if side == none else {REASON: ibis.null("string")}
+        said |= {name: ibis.null("int64") for name in extra}
+        parts.append(there.mutate(**{SIDE: ibis.null("string") if side == none else ibis.literal(side)}, **said).select(marked.columns))
+    return ibis.union(*parts)
+
+
+def folds_of(table: ir.Table) -> list[str]:
+    """The column of the folds, where there is one."""
+    return [name for name in table.columns if name == FOLD]
 
 
 def _drawn(table: ir.Table, schema: Schema, split: SplitParams, seed: int) -> ir.Table:

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline import files, paths
 from pipeline.config import SplitParams
 from pipeline.data import balance, sizes, spelling, splitting
-from pipeline.data.engine import engine, read, scratch, write
+from pipeline.data.engine import engine, read
 from pipeline.data.leakage.auditing import audit
 from pipeline.data.leakage.finding import Audit
 from pipeline.data.leakage.page import page
@@ -18,7 +18,7 @@ from pipeline.errors import UserError
 
 log = logging.getLogger(__name__)
 
-REJECTS = paths.SPLIT / "rejects"
+REJECTS = "rejects"
 
 
 def run(seed: int, split: SplitParams) -> None:
@@ -28,34 +28,22 @@ def run(seed: int, split: SplitParams) -> None:
         UserError: the split does not fit the data, or the audit found an error and split.on_leak is fail.
     """
     schema = Schema.from_json(paths.SCHEMA.read_text(encoding="utf-8"))
-    with engine() as backend, scratch() as place:
+    reports = paths.REPORTS / "split"
+    with engine() as backend, ExitStack() as stack:
         clean = read(backend, paths.CLEAN / paths.ROWS)
         split = splitting.settled(clean, schema, split)
         sided, merged = spelling.merged(backend, splitting.marked(clean, schema, split, seed), schema)
-        write(sided, place / paths.ROWS, what="sides")  # sides and spellings are worked out once, though many searches read them
-        sided = read(backend, place / paths.ROWS)
+        folders = {side: stack.enter_context(files.replaced(paths.SPLIT / side)) for side in (*paths.SIDES, REJECTS)}
+        sided = splitting.stored(backend, sided, {side: folder / paths.ROWS for side, folder in folders.items()})
         found = sizes.describe(backend, sided, schema, split)
         if even := balance.compare(backend, sided, schema, split, seed, found["sides"]):
             found["balance"] = even
-        bare = sided.drop(splitting.REASON, *([splitting.FOLD] if split.folds else []))
-        leaks = audit(backend, bare, schema, split, seed)
-        reports = paths.REPORTS / "split"
+        leaks = audit(backend, sided.drop(splitting.REASON, *splitting.folds_of(sided)), schema, split, seed)
         files.write_json(reports / "split.json", found | {"merged": merged, "gives_target_away": leaks.given_away})
         files.write_json(reports / "leakage.json", leaks.to_dict())
         files.write_text(paths.LEAKAGE, page(leaks))
         _tell(found, merged)
-        _judge(leaks, split)
-        with ExitStack() as stack:
-            for side in paths.SIDES:
-                here = sided.filter(sided[splitting.SIDE] == side) if side in found["sides"] else sided.limit(0)
-                without = [splitting.SIDE, splitting.REASON]
-                if split.folds and side not in ("train", "validation"):
-                    without.append(splitting.FOLD)
-                write(here.drop(*without), stack.enter_context(files.replaced(paths.SPLIT / side)) / paths.ROWS)
-            dropped = found["unlabelled"] or found["dropped"]
-            left = sided.filter(sided[splitting.SIDE].isnull()) if dropped else sided.limit(0)
-            left = left.drop(splitting.SIDE, *([splitting.FOLD] if split.folds else []))
-            write(left, stack.enter_context(files.replaced(REJECTS)) / paths.ROWS)
+        _judge(leaks, split)  # what it raises leaves the sides of an earlier run as they are
 
 
 def _tell(found: dict[str, Any], merged: dict[str, list[str]]) -> None:

@@ -8,8 +8,7 @@ from ibis.backends.duckdb import Backend
 
 from pipeline.config import SplitParams
 from pipeline.data.engine import sample
-from pipeline.data.leakage.copies import copies
-from pipeline.data.leakage.entities import entities
+from pipeline.data.leakage import copies, entities
 from pipeline.data.leakage.finding import Audit, Finding
 from pipeline.data.leakage.frames import frames
 from pipeline.data.leakage.future import future
@@ -22,6 +21,7 @@ from pipeline.data.leakage.together import together
 from pipeline.data.schema import Schema
 from pipeline.data.splitting import SIDE
 
+USED = ("train", "validation", "test")
 FITTED = 262_144  # train rows on which single columns are judged
 GRAVITY = ("error", "warning", "note")
 
@@ -34,8 +34,7 @@ def audit(backend: Backend, sided: ir.Table, schema: Schema, split: SplitParams,
     rows = {row[SIDE]: row["rows"] for row in sides if row[SIDE]}
     given = {} if schema.task == "forecast" else giveaways(backend, sample(train, FITTED), schema, group=group)
     findings = [_given(name, share, schema) for name, share in given.items()]
-    findings += copies(backend, sided, schema, split)
-    findings += entities(backend, sided, schema, split)
+    findings += shared(backend, sided, schema, split)
     if schema.task == "regression":
         findings += identities(backend, train, schema, given)
     if split.strategy == "time":
@@ -46,6 +45,19 @@ def audit(backend: Backend, sided: ir.Table, schema: Schema, split: SplitParams,
         findings += [*noisy_copies(seen), *together(seen, given), *label_errors(seen), *shift(seen)]
     findings.sort(key=lambda finding: GRAVITY.index(finding.severity))
     return Audit(tuple(findings), given, {"rows": rows, "sampled": {"train": len(seen.train), "held out": len(seen.held_out)}})
+
+
+def shared(backend: Backend, sided: ir.Table, schema: Schema, split: SplitParams) -> list[Finding]:
+    """Rows and entities that stand on several sides."""
+    used = sided.filter(sided[SIDE].isin(USED))
+    count = int(backend.to_pyarrow(used.count()).as_py())
+    keys = entities.candidates(backend, used, schema, split, count=count)
+    drawn = used
+    if count >= 2 * copies.LOOKED_AT:  # one scan for all
+        draws = [copies.draw(used, schema, count), *(entities.draw(used, key, count) for key in keys)]
+        drawn = backend.create_table("leakage_drawn", used.filter(ibis.or_(*draws)), temp=True, overwrite=True)
+    found = copies.copies(backend, used, schema, split, count=count, drawn=drawn)
+    return found + entities.entities(backend, drawn, schema, split, names=keys, count=count)
 
 
 def _given(name: str, share: float, schema: Schema) -> Finding:

@@ -11,52 +11,69 @@ from ibis.backends.duckdb import Backend
 from pipeline.config import SplitParams
 from pipeline.data.engine import ROW_ID, totals
 from pipeline.data.leakage.finding import Finding
-from pipeline.data.schema import Schema
+from pipeline.data.schema import Column, Schema
 from pipeline.data.splitting import SIDE
 
-HELD_OUT = ("validation", "test")
 EXAMPLES = 5
+DIGEST = 16  # characters of a row id that name the content
+DRAWN_BY = 3  # columns: as many as tell most rows apart
 LOOKED_AT = 500_000  # rows among which near copies are looked for
 DISTINCT = 0.5  # rows that differ in fewer than half of the cases are equal by chance, as in a table of few categories
 
 
-def copies(backend: Backend, sided: ir.Table, schema: Schema, split: SplitParams) -> list[Finding]:
+def copies(backend: Backend, rows: ir.Table, schema: Schema, split: SplitParams, *, count: int, drawn: ir.Table) -> list[Finding]:
     """Rows of validation and test that stand in train too, whole or but for ids, case and white space.
 
     A note where most rows of the table have an equal, which few and coarse columns bring about by chance.
+
+    Args:
+        rows: those of train, validation and test; count: how many they are; drawn: at least those that `draw` takes.
     """
-    used = tuple(column for column in schema.columns if column.kind not in ("id", "ignore"))
-    rows = sided.filter(sided[SIDE].isin(["train", *HELD_OUT]))
+    held = int(backend.to_pyarrow((rows[SIDE] != "train").sum()).as_py() or 0)
+    found = []
     # the row id is a digest of the content and a number among equal rows from 0
-    repeated = rows.filter(~rows[ROW_ID].endswith("-0")).select(key=rows[ROW_ID].split("-")[0]).distinct()
-    counted = totals(backend, rows, {"all": rows.count(), "held": (rows[SIDE] != "train").sum()})
-    equal = rows.select(SIDE, ROW_ID, key=rows[ROW_ID].split("-")[0]).semi_join(repeated, "key")
-    whole = _shared(backend, equal)
-    whole |= {"keys": whole["keys"] + counted["all"] - whole["all"], "all": counted["all"], "held": int(counted["held"] or 0)}
-    found = [_finding("exact", whole, split)] if whole["rows"] else []
+    later = rows.filter(~rows[ROW_ID].endswith("-0")).select(key=rows[ROW_ID].left(DIGEST)).distinct()
+    repeated = backend.create_table("leakage_repeated", later, temp=True, overwrite=True)
+    if backend.to_pyarrow(repeated.count()).as_py():
+        equal = _shared(backend, _by_content(rows).semi_join(repeated, "key"))
+        equal |= {"keys": equal["keys"] + count - equal["all"], "all": count, "held": held}
+        found += [_finding("exact", equal, split)] if equal["rows"] else []
+    used = _used(schema)
     if not used or any(column.kind in ("image", "audio", "sequence") for column in used):
         return found
-    if (parts := counted["all"] // LOOKED_AT) > 1:  # drawn by what near copies have in common, so that they come together
-        plain = [c for c in used if c.kind not in ("text", "category")] or list(used[:1])
-        drawn = ibis.literal("\x1f").join([_folded(rows[c.name], c.kind) for c in plain])
-        rows = rows.filter(drawn.hash().abs() % parts == 0)
-        whole = _shared(backend, rows.select(SIDE, ROW_ID, key=rows[ROW_ID].split("-")[0]))
-    folded = [_folded(rows[column.name], column.kind) for column in used]
-    near = _shared(backend, rows.select(SIDE, ROW_ID, key=ibis.literal("\x1f").join(folded).hash()))
+    some = drawn.filter(draw(drawn, schema, count))
+    whole = _shared(backend, _by_content(some))
+    folded = ibis.struct({column.name: _folded(some[column.name], column.kind) for column in used})
+    near = _shared(backend, some.select(SIDE, ROW_ID, key=folded.hash()))
     if near["rows"] > whole["rows"]:
         found.append(_finding("near", near, split, beyond=near["rows"] - whole["rows"]))
     return found
 
 
-def _folded(value: ir.Value, kind: str) -> ir.StringValue:
-    text = value.cast("string")
-    if kind in ("text", "category"):
-        text = text.lower().re_replace(r"[^\p{L}\p{N}]+", " ").strip()
-    return text.fill_null("\x1e")
+def draw(rows: ir.Table, schema: Schema, count: int) -> ir.BooleanValue:
+    """Whether near copies are looked for among a row's kind: of many rows a part, drawn by what near copies have in common."""
+    parts = count // LOOKED_AT
+    if parts < 2 or not (used := _used(schema)):
+        return ibis.literal(True)
+    plain = [column for column in used if column.kind not in ("text", "category")][:DRAWN_BY] or used[:1]
+    key = ibis.struct({column.name: _folded(rows[column.name], column.kind) for column in plain})
+    return key.hash().abs() % parts == 0
+
+
+def _used(schema: Schema) -> list[Column]:
+    return [column for column in schema.columns if column.kind not in ("id", "ignore")]
+
+
+def _by_content(rows: ir.Table) -> ir.Table:
+    return rows.select(SIDE, ROW_ID, key=rows[ROW_ID].left(DIGEST))
+
+
+def _folded(value: ir.Value, kind: str) -> ir.Value:
+    """A value as near copies have it in common: texts without case, punctuation and white space."""
+    return value.lower().re_replace(r"[^\p{L}\p{N}]+", " ").strip() if kind in ("text", "category") else value
 
 
 def _shared(backend: Backend, keyed: ir.Table) -> dict[str, Any]:
-    keyed = keyed.filter(keyed[SIDE].isin(["train", *HELD_OUT]))
     train = keyed[SIDE] == "train"
     keys = keyed.group_by("key").aggregate(
         train=train.sum(), held=(~train).sum(), first=keyed[ROW_ID].min(where=train), other=keyed[ROW_ID].min(where=~train)

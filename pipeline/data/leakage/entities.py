@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 from ibis.backends.duckdb import Backend
@@ -20,35 +21,45 @@ MOST_ROWS = 50  # rows a value, on average: a value with more is a class of thin
 SHARED = 0.05  # share of the held-out rows whose value stands in train
 ALIKE = 0.5  # how much of the way from chance to equality rows of one value go in a column that tells of the entity
 TELLING = 1 / 3  # share of the other columns that do
-PAIRS = 4000
 
 
-def entities(backend: Backend, sided: ir.Table, schema: Schema, split: SplitParams) -> list[Finding]:
-    """Columns that name an entity whose rows stand on both sides of the split.
+def candidates(backend: Backend, rows: ir.Table, schema: Schema, split: SplitParams, *, count: int) -> list[str]:
+    """Columns that might name an entity: they have many values of few rows each, and are no measurement.
 
-    Such a column has many values of few rows each, and rows of one value agree in at least a third of the other columns far
-    more often than other rows do (for a number, more often than those of its next values).
+    Args:
+        rows: those of train, validation and test; count: how many they are.
     """
-    names = {
-        column.name
-        for column in schema.columns
-        if column.kind in ("id", "category", "number", "text") and column.name not in (*schema.targets, split.by)
-    }
-    rest = [column.name for column in schema.columns if column.kind in ("category", "number", "boolean", "datetime")]
-    labelled = sided.filter(sided[SIDE].isin(["train", "validation", "test"]))
-    numbers = [column.name for column in schema.columns if column.name in names and column.kind == "number"]
-    some = sample(labelled, ROWS)  # measurements, which have fractions, name nothing
+    apart = (*schema.targets, split.by)
+    kinds = {c.name: c.kind for c in schema.columns if c.kind in ("id", "category", "number", "text") and c.name not in apart}
+    numbers = [name for name, kind in kinds.items() if kind == "number"]
+    some = sample(rows, ROWS)
     whole = totals(backend, some, {name: (some[name] % 1.0 == 0.0).all() for name in numbers})
-    names -= {name for name in numbers if not whole[name]}
-    distinct = totals(backend, labelled, {name: labelled[name].approx_nunique() for name in sorted(names)})
-    rows = backend.to_pyarrow(labelled.count()).as_py()
-    names = {name for name in names if FEWEST <= distinct[name] <= 0.8 * rows and rows / distinct[name] <= MOST_ROWS}
+    asked = [name for name in kinds if kinds[name] != "number" or whole[name]]
+    distinct = totals(backend, rows, {name: rows[name].approx_nunique() for name in asked})
+    return [name for name in asked if FEWEST <= distinct[name] <= 0.8 * count and count / distinct[name] <= MOST_ROWS]
+
+
+def draw(rows: ir.Table, name: str, count: int) -> ir.BooleanValue:
+    """Whether a row is looked at for the entity in a column: of many rows a part, drawn by value, so that a value's rows come together."""
+    parts = count // ROWS
+    return rows[name].notnull() & (rows[name].hash().abs() % parts == 0) if parts > 1 else ibis.literal(True)
+
+
+def entities(backend: Backend, drawn: ir.Table, schema: Schema, split: SplitParams, *, names: list[str], count: int) -> list[Finding]:
+    """Those of `candidates` that name an entity whose rows stand on both sides of the split.
+
+    Rows of one value agree in at least a third of the other columns far more often than other rows do (for a number, more
+    often than those of its next values).
+
+    Args:
+        drawn: at least the rows that `draw` takes for each of the names.
+    """
+    rest = [column.name for column in schema.columns if column.kind in ("category", "number", "boolean", "datetime")]
     found = []
-    for name in (column.name for column in schema.columns if column.name in names):
-        parts = max(1, rows // ROWS)  # whole values are drawn, so that a value's rows come together
-        drawn = labelled.filter(labelled[name].notnull() & (labelled[name].hash().abs() % parts == 0)) if parts > 1 else labelled
+    for name in names:
         others = [other for other in rest if other != name]
-        frame = backend.to_pyarrow(sample(drawn, 2 * ROWS).select(SIDE, name, *others)).to_pandas()
+        rows = drawn.filter(draw(drawn, name, count)).select(SIDE, name, *others)
+        frame = backend.to_pyarrow(sample(rows, 2 * ROWS)).to_pandas()
         if told := _told(frame.dropna(subset=[name]), name, others):
             found.append((told["columns_alike"], _finding(name, told, split)))
     found.sort(key=lambda pair: -pair[0])

@@ -45,14 +45,16 @@ class Frames:
 
 
 def frames(backend: Backend, sided: ir.Table, schema: Schema, split: SplitParams, seed: int) -> Frames:
-    """The first rows of train and of validation with test, as good as drawn at random."""
+    """The first rows of train and of validation with test, in the order of row ids: as good as drawn at random."""
     kept = [name for name in sided.columns if name not in (SIDE, FOLD)]
     shown = [md5_of_bytes(sided[n]).name(n) if sided[n].type().is_binary() else sided[n] for n in kept]
 
-    def first(wanted: ir.BooleanValue) -> pd.DataFrame:
-        return backend.to_pandas(sample(sided.filter(wanted), ROWS).select(shown))
+    def first(*sides: str) -> pd.DataFrame:
+        parts = [backend.to_pandas(sample(sided.filter(sided[SIDE] == side), ROWS).select(shown)) for side in sides]
+        rows = pd.concat([part for part in parts if len(part)] or parts[:1])  # empty ones would blur the columns' types
+        return rows.sort_values(ROW_ID, ignore_index=True).head(ROWS)
 
-    return Frames(first(sided[SIDE] == "train"), first(sided[SIDE].isin(["validation", "test"])), schema, split, seed)
+    return Frames(first("train"), first("validation", "test"), schema, split, seed)
 
 
 def inputs(frame: pd.DataFrame, names: list[str], kinds: dict[str, str], reference: pd.DataFrame) -> np.ndarray:
