@@ -137,6 +137,26 @@ def parquet_rows(file: Path) -> int:
     return int(pq.read_metadata(file).num_rows)
 
 
+def footer(file: Path) -> dict[str, tuple[int, Any, Any]]:
+    """What the footer of a stored table tells of its columns: values that are not missing, the least and the largest.
+
+    Columns that it tells nothing or not all of (lists, a column without values) are left out.
+    """
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_metadata(file)
+    found = {}
+    for at in range(metadata.num_columns):
+        chunks = [metadata.row_group(group).column(at) for group in range(metadata.num_row_groups)]
+        told = [(chunk.num_values, chunk.statistics) for chunk in chunks]
+        if all(s is not None and s.has_null_count for _, s in told) and "." not in chunks[0].path_in_schema:
+            filled = [s for values, s in told if s.null_count < values]
+            if filled and all(s.has_min_max for s in filled):
+                ends = min(s.min for s in filled), max(s.max for s in filled)
+                found[chunks[0].path_in_schema] = (sum(values - s.null_count for values, s in told), *ends)
+    return found
+
+
 def totals(backend: Backend, table: ir.Table, parts: Mapping[str, ir.Value]) -> dict[str, Any]:
     """The aggregates `parts` over the table, by their names, which may be any text; nothing for nothing."""
     if not parts:

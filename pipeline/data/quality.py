@@ -6,6 +6,7 @@ Counts of missing values and ranges are over all rows; distinct values, histogra
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import ibis
@@ -21,6 +22,7 @@ from pipeline.data.rejects import REASON, repeated
 from pipeline.data.schema import Schema
 
 Report = dict[str, Any]
+Ends = tuple[int, Any, Any]
 
 SAMPLE = 262_144
 MEDIA_SAMPLE = 200
@@ -29,7 +31,9 @@ EXAMPLES = 3
 TELLING = 0.5  # share of the distinct rows that must stay distinct when folded: below it rows are alike by chance
 
 
-def describe(backend: Backend, raw: ir.Table, rows: ir.Table, rejects: ir.Table, schema: Schema) -> dict[str, Any]:
+def describe(
+    backend: Backend, raw: ir.Table, rows: ir.Table, rejects: ir.Table, schema: Schema, *, footer: Mapping[str, Ends] | None = None
+) -> dict[str, Any]:
     """Everything that reports/clean shows: rows, rejects, columns, target, and the target by category.
 
     Args:
@@ -37,9 +41,10 @@ def describe(backend: Backend, raw: ir.Table, rows: ir.Table, rejects: ir.Table,
         rows: the clean rows.
         rejects: the rows dropped, with their reason.
         schema: what the columns are taken for.
+        footer: what `engine.footer` tells of the clean rows; the rest is counted.
     """
     told = [column for column in schema.columns if column.name in rows.columns]
-    all_rows = _ranges(backend, rows, schema) | totals(
+    all_rows = _ranges(backend, rows, schema, footer or {}) | totals(
         backend, raw, {"read": raw.count(), "duplicates": repeated(raw).sum()} | _outside(raw, schema)
     )
     kept = int(all_rows["kept"])
@@ -79,16 +84,21 @@ def describe(backend: Backend, raw: ir.Table, rows: ir.Table, rejects: ir.Table,
     }
 
 
-def _ranges(backend: Backend, rows: ir.Table, schema: Schema) -> dict[str, Any]:
+def _ranges(backend: Backend, rows: ir.Table, schema: Schema, footer: Mapping[str, Ends]) -> dict[str, Any]:
     """Rows, values of each column and the ends of those that have an order, in one pass."""
     parts: dict[str, ir.Value] = {"kept": rows.count()}
+    known: dict[str, Any] = {}
     for column in schema.columns:
-        if column.name in rows.columns:
-            value = rows[column.name]
+        if column.name not in rows.columns:
+            continue
+        value, ordered = rows[column.name], column.kind in ("number", "datetime")
+        if column.name in footer:
+            known[f"count:{column.name}"], *ends = footer[column.name]
+            known |= {f"{end}:{column.name}": at for end, at in zip(("min", "max"), ends, strict=True) if ordered}
+        else:
             parts[f"count:{column.name}"] = value.count()
-            if column.kind in ("number", "datetime"):
-                parts |= {f"min:{column.name}": value.min(), f"max:{column.name}": value.max()}
-    return totals(backend, rows, parts)
+            parts |= {f"min:{column.name}": value.min(), f"max:{column.name}": value.max()} if ordered else {}
+    return totals(backend, rows, parts) | known
 
 
 def _outside(raw: ir.Table, schema: Schema) -> dict[str, ir.Value]:

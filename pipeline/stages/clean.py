@@ -8,7 +8,7 @@ from collections import Counter
 from pipeline import files, paths
 from pipeline.config import CleanParams, DataParams
 from pipeline.data import cleaning, quality, quality_page, rejects
-from pipeline.data.engine import engine, read, write
+from pipeline.data.engine import engine, footer, read, write
 from pipeline.data.inference import infer
 from pipeline.errors import UserError
 
@@ -31,7 +31,7 @@ def run(data: DataParams, clean: CleanParams) -> None:
         kept = write(cleaning.clean(marked.filter(reason.isnull()) if some else raw, schema), folder / paths.ROWS)
         write(marked.filter(reason.notnull()) if some else marked.limit(0), folder / REJECTS)
         rows, dropped = read(backend, folder / paths.ROWS), read(backend, folder / REJECTS)
-        found = quality.describe(backend, raw, rows, dropped, schema)
+        found = quality.describe(backend, raw, rows, dropped, schema, footer=footer(folder / paths.ROWS))
         if not kept:
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in found["rejects"].items())
             raise UserError(f"clean: no row is left of {found['rows']['read']:,}: {reasons}")

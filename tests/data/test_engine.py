@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import logging
 import os
@@ -21,6 +22,7 @@ from pipeline.data import engine as module
 from pipeline.data.engine import (
     ROW_ID,
     engine,
+    footer,
     parquet_rows,
     progress,
     read,
@@ -200,3 +202,16 @@ def test_long_work_tells_how_far_it_is_in_lines_where_there_is_no_terminal(backe
     with caplog.at_level(logging.INFO), progress(backend, "short"):
         pass
     assert caplog.messages == []
+
+
+def test_the_footer_of_a_file_tells_what_its_columns_hold(backend, tmp_path):
+    moments = [datetime.datetime(2020, 1, day) for day in (3, 1, 2)]
+    rows = {"x": [2.5, None, -1.0], "when": moments, "word": ["b", None, "a"], "none": [None] * 3, "steps": [[1.0], None, [2.0, 3.0]]}
+    types = {"none": pa.float64(), "steps": pa.list_(pa.float64())}
+    table = pa.table({name: pa.array(values, types.get(name)) for name, values in rows.items()})
+    write(backend.create_table("footed", pa.concat_tables([table] * 100_000), overwrite=True), tmp_path / "rows.parquet")
+    assert footer(tmp_path / "rows.parquet") == {
+        "x": (200_000, -1.0, 2.5),
+        "when": (300_000, min(moments), max(moments)),
+        "word": (200_000, "a", "b"),
+    }

@@ -14,7 +14,7 @@ from PIL import Image
 from pipeline.config import CleanParams, DataParams, ForecastParams
 from pipeline.data import cleaning, quality, quality_page, rejects
 from pipeline.data.bias import wilson
-from pipeline.data.engine import ROW_ID, engine, with_row_id
+from pipeline.data.engine import ROW_ID, engine, footer, read, with_row_id, write
 from pipeline.data.inference import infer
 from pipeline.data.oddities import sentinels
 
@@ -37,6 +37,30 @@ def describe(backend, given, *, target="y", clean=None, **data):
     kept = backend.create_table("clean", cleaning.clean(marked.filter(reason.isnull()), schema), overwrite=True)
     dropped = backend.create_table("dropped", marked.filter(reason.notnull()), overwrite=True)
     return quality.describe(backend, raw, kept, dropped, schema), backend.to_pyarrow(dropped).to_pylist()
+
+
+def test_a_file_s_footer_tells_what_counting_tells(backend, tmp_path):
+    given = {
+        "n": numbers(),
+        "k": ["a", None, "b", "b"] * 15,
+        "when": ["2020-01-01", "2021-02-03", "", "2019-12-31"] * 15,
+        "gone": [""] * 60,
+    }
+    given = {name: [values[at % len(values)] for at in range(60)] for name, values in given.items()}
+    found, _ = describe(backend, given)
+    kept = backend.table("clean")
+    write(kept, tmp_path / "rows.parquet")
+    schema = infer(backend, backend.table("raw"), DataParams(source="-", target="y"), CleanParams())
+    told = quality.describe(
+        backend,
+        backend.table("raw"),
+        read(backend, tmp_path / "rows.parquet"),
+        backend.table("dropped"),
+        schema,
+        footer=footer(tmp_path / "rows.parquet"),
+    )
+    assert told == found
+    assert {"n", "k", "when"} <= set(footer(tmp_path / "rows.parquet"))
 
 
 def warned(backend, values, **data):
