@@ -7,6 +7,7 @@ Python's csv, at about a tenth of the speed, which tells for each row the line i
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -70,7 +71,7 @@ def read(backend: Backend, files: Sequence[tuple[Path, str]], data: DataParams, 
     quotes = {file.name: file.dialect.quote for file in opened}
     groups = defaultdict(list)
     for file in opened:
-        by_python = file.text.mixed or _quoted_above(file)
+        by_python = file.text.mixed or _quoted_above(file) or _broken_header(file)
         groups[(file.dialect, file.name if by_python else "", file.text.path == file.path)].append(file)
     at = 0
     for (dialect, alone, _), group in groups.items():
@@ -139,6 +140,15 @@ def _quoted_above(file: _File) -> bool:
         return False
     with file.text.path.open(encoding="utf-8-sig", newline="") as lines:
         return any(dialect.quote in line for line, _ in zip(lines, range(dialect.skip), strict=False))
+
+
+def _broken_header(file: _File) -> bool:
+    """Whether a file with a byte order mark has a header that spans lines: DuckDB may take its rest for a row."""
+    if not file.dialect.header or file.dialect.skip or not file.dialect.quote:
+        return False
+    with file.text.path.open("rb") as lines:
+        first = lines.readline(SNIFFED)
+    return first.startswith(codecs.BOM_UTF8) and re.split(rb"[\r\n]", first)[0].count(file.dialect.quote.encode()) % 2 == 1
 
 
 def _fast(backend: Backend, files: Sequence[_File], dialect: Dialect, several: bool, workspace: Path) -> ir.Table | None:

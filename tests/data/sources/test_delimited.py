@@ -49,6 +49,14 @@ def test_quoted_values_keep_newlines_delimiters_and_quotes(get):
     assert columns == {"a": ["line one\nline two", 'say "hi"', None], "b": ["x,y", "'tis", "it's"]}
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+@pytest.mark.parametrize("rows", [1, 0])
+def test_header_that_spans_lines_is_no_row(get, mark, end, rows):
+    content = mark + b'"' + end + b'a","b"' + end + rows * (b"1,x" + end)
+    assert get(content)[0] == {"a": ["1"] * rows, "b": ["x"] * rows}
+
+
 def test_quote_that_first_appears_late_still_quotes(get):
     columns, _ = get("a,b\n" + "1,x\n" * 30_000 + '"p,q\nr",y\n')
     assert len(columns["a"]) == 30_001
