@@ -146,7 +146,7 @@ def footer(file: Path) -> dict[str, tuple[int, Any, Any]]:
 
     metadata = pq.read_metadata(file)
     found = {}
-    for at in range(metadata.num_columns):
+    for at in range(metadata.num_columns if metadata.num_row_groups else 0):
         chunks = [metadata.row_group(group).column(at) for group in range(metadata.num_row_groups)]
         told = [(chunk.num_values, chunk.statistics) for chunk in chunks]
         if all(s is not None and s.has_null_count for _, s in told) and "." not in chunks[0].path_in_schema:

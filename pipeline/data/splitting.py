@@ -91,7 +91,7 @@ def stored(backend: Backend, marked: ir.Table, files: Mapping[str, Path]) -> ir.
     for side in files:
         here = marked.filter(marked[SIDE].isnull() if side == none else marked[SIDE] == side) if side in filled else marked.limit(0)
         here = here.drop(SIDE)
-        extra = [] if side in ("train", "validation", none) else folds_of(marked)
+        extra = [] if side in ("train", "validation") else folds_of(marked)
         write(here.drop(*extra, *([] if side == none else [REASON])), files[side])
         there = read(backend, files[side])
         said = {} if side == none else {REASON: ibis.null("string")}

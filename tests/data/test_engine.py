@@ -215,3 +215,5 @@ def test_the_footer_of_a_file_tells_what_its_columns_hold(backend, tmp_path):
         "when": (300_000, min(moments), max(moments)),
         "word": (200_000, "a", "b"),
     }
+    write(backend.table("footed").limit(0), tmp_path / "none.parquet")
+    assert footer(tmp_path / "none.parquet") == {}
