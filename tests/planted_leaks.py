@@ -21,6 +21,10 @@ class Planted:
     columns: frozenset[str] = frozenset()
     kinds: frozenset[str] = frozenset()
 
+    def concerns(self, found: Finding) -> bool:
+        """Whether a finding has to do with the leak."""
+        return self.hit(found) or bool(self.columns & {*found.columns}) or found.kind in self.kinds
+
 
 def told(kind: str | tuple[str, ...], table: Drawn, *columns: str, also: Collection[str] = ()) -> Planted:
     """A leak that is named by a finding of `kind` with just these columns."""
@@ -132,7 +136,7 @@ def product(seed: int, *, power: float = 1.0) -> Planted:
     made = numbers(seed, columns=(3, 14))
     rng, y = made.rng, made.frame["t"].to_numpy()
     part = rng.lognormal(0, 0.7, len(y)) * rng.choice([-1.0, 1.0], len(y), p=[0.2, 0.8] if seed % 2 else [0.0, 1.0])
-    other = y / part**power * (1 + rng.normal(size=len(y)) * (0, 1e-4, 3e-3)[seed % 3])
+    other = (y + rng.normal(size=len(y)) * y.std() * (0, 1e-4, 1e-2)[seed % 3]) / part**power
     return told("identity", made.adding(part=("number", part), rest=("number", other)), "part", "rest")
 
 

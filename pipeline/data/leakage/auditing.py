@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import ibis
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
@@ -9,12 +11,14 @@ from ibis.backends.duckdb import Backend
 from pipeline.config import SplitParams
 from pipeline.data.engine import sample
 from pipeline.data.leakage import copies, entities
+from pipeline.data.leakage.agreement import changed_copies, coincidence
 from pipeline.data.leakage.finding import Audit, Finding
-from pipeline.data.leakage.frames import frames
+from pipeline.data.leakage.frames import Frames, frames
 from pipeline.data.leakage.future import future
 from pipeline.data.leakage.identities import identities
 from pipeline.data.leakage.labels import label_errors
 from pipeline.data.leakage.near import noisy_copies
+from pipeline.data.leakage.profiles import profiles
 from pipeline.data.leakage.shift import jumps, shift
 from pipeline.data.leakage.telling import giveaways
 from pipeline.data.leakage.together import together
@@ -23,6 +27,8 @@ from pipeline.data.splitting import SIDE
 
 USED = ("train", "validation", "test")
 FITTED = 262_144  # train rows on which single columns are judged
+SURE = 0.95  # of the target's uncertainty, from which a column that takes it is an error
+COPIES = ("exact_copies", "near_copies")
 GRAVITY = ("error", "warning", "note")
 
 
@@ -34,15 +40,18 @@ def audit(backend: Backend, sided: ir.Table, schema: Schema, split: SplitParams,
     rows = {row[SIDE]: row["rows"] for row in sides if row[SIDE]}
     given = {} if schema.task == "forecast" else giveaways(backend, sample(train, FITTED), schema, group=group)
     findings = [_given(name, share, schema) for name, share in given.items()]
+    seen = frames(backend, sided, schema, split, seed)
     findings += shared(backend, sided, schema, split)
     if schema.task == "regression":
         findings += identities(backend, train, schema, given)
     if split.strategy == "time":
         findings += future(backend, train, schema, split)
-    seen = frames(backend, sided, schema, split, seed)
     findings += jumps(seen)
     if schema.task != "forecast":
-        findings += [*noisy_copies(seen), *together(seen, given), *label_errors(seen), *shift(seen)]
+        findings += [] if any(finding.kind == "entity" for finding in findings) else profiles(seen)
+        changed = changed_copies(seen)
+        findings = findings if changed else _by_chance(findings, seen)
+        findings += [*changed, *noisy_copies(seen), *together(seen, given), *label_errors(seen), *shift(seen)]
     findings.sort(key=lambda finding: GRAVITY.index(finding.severity))
     return Audit(tuple(findings), given, {"rows": rows, "sampled": {"train": len(seen.train), "held out": len(seen.held_out)}})
 
@@ -60,6 +69,16 @@ def shared(backend: Backend, sided: ir.Table, schema: Schema, split: SplitParams
     return found + entities.entities(backend, drawn, schema, split, names=keys, count=count)
 
 
+def _by_chance(findings: list[Finding], seen: Frames) -> list[Finding]:
+    """The findings, those on copies as notes where columns are so few and coarse that chance makes as many."""
+    found = [finding for finding in findings if finding.kind in COPIES and finding.severity != "note"]
+    if not found or not coincidence(seen):
+        return findings
+    told = " Chance makes as many: the columns are few and coarse."
+    return [replace(f, severity="note", title=f.title + told) if f in found else f for f in findings]
+
+
 def _given(name: str, share: float, schema: Schema) -> Finding:
-    title = f"{name} gives {schema.target} away: alone it takes {100 * share:.1f}% of its uncertainty."
-    return Finding("target", "error", (name,), title, f"data: {{columns: {{{name}: ignore}}}}", {"share": share})
+    title = f"{name} gives {schema.target} away: alone, where it is present, it takes {100 * share:.1f}% of its uncertainty."
+    severity = "error" if share >= SURE else "warning"
+    return Finding("target", severity, (name,), title, f"data: {{columns: {{{name}: ignore}}}}", {"share": share})  # type: ignore[arg-type]

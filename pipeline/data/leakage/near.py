@@ -21,7 +21,7 @@ WORDY = 0.5  # share of distinct values from which a text tells its row
 
 
 def noisy_copies(seen: Frames) -> Iterator[Finding]:
-    """Held-out rows whose numbers differ from those of a train row by a trifle, where that is more than chance."""
+    """Held-out rows that differ from a train row by trifles in numbers, where that is more than chance."""
     pairs = near(seen)
     by_chance = chance(seen) if pairs else 0.0
     if len(pairs) <= BEYOND * by_chance + 2:

@@ -41,10 +41,13 @@ def shift(seen: Frames) -> Iterator[Finding]:
     with threadpool_limits(1):
         model = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=8, early_stopping=False, random_state=seen.seed)
         scores = cross_val_predict(model, x, side, cv=folds, groups=groups, method="predict_proba")[:, 1]
-    auc, error = float(roc_auc_score(side, scores)), 0.0
-    count = len({*groups}) if groups is not None else min(len(train), len(held_out))
-    error = float(np.sqrt(auc * (1 - auc) / max(count, 1)))  # an upper bound of the standard error (Hanley & McNeil 1982)
-    low = auc - 1.96 * error
+    auc = float(roc_auc_score(side, scores))
+    count = (
+        len({*groups})
+        if groups is not None
+        else min(_independent(scores[side == at], rows, time) for at, rows in enumerate((train, held_out)))
+    )
+    low = _lower(auc, count)
     if low <= AUC:
         return
     single = {name: abs(_auc(x[:, at], side) - 0.5) for at, name in enumerate(names)}
@@ -69,6 +72,30 @@ def jumps(seen: Frames) -> Iterator[Finding]:
         if abs(before - after) > JUMP:
             title = f"{name} is missing in {before:.0%} of train and in {after:.0%} of the held-out rows: it came or went with time."
             yield Finding("missing_jumps", "warning", (name,), title, f"data: {{columns: {{{name}: ignore}}}}")
+
+
+def _independent(scores: np.ndarray, rows: pd.DataFrame, time: str | None) -> float:
+    """How many rows that do not depend on each other say as much: in time, neighbours are alike, and a slow wave is no change.
+
+    The length of the series over its integrated autocorrelation time (Sokal 1997, with his window of five times that time).
+    """
+    if time is None or time not in rows:
+        return float(len(scores))
+    x = scores[np.argsort(rows[time].to_numpy(), kind="stable")]
+    x = x - x.mean()
+    spectrum = np.abs(np.fft.rfft(x, 2 * len(x))) ** 2
+    alike = np.fft.irfft(spectrum)[: len(x)]
+    if alike[0] <= 0:
+        return float(len(scores))
+    spans = 2 * np.cumsum(alike / alike[0]) - 1
+    ends = np.flatnonzero(np.arange(len(spans)) >= 5 * spans)
+    return float(len(x) / max(1.0, spans[ends[0] if len(ends) else -1]))
+
+
+def _lower(auc: float, count: float) -> float:
+    """The lower end of a 95% interval of an AUC whose variance is at most auc (1 - auc) / count (Hanley & McNeil 1982), by Wilson."""
+    z = 1.96**2 / max(count, 1.0)
+    return float((auc + z / 2 - np.sqrt(z * (auc * (1 - auc) + z / 4))) / (1 + z))
 
 
 def _auc(values: np.ndarray, side: np.ndarray) -> float:
