@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from pipeline import paths, resources
+from pipeline import files, paths, resources
 from pipeline.config import Params
 from pipeline.errors import UserError
 from pipeline.params_file import load
@@ -36,6 +36,7 @@ STAGES = {
     "monitor": "Watch the production rows for drift and decay.",
     "report": "Write reports/index.html.",
 }
+EXAMPLES = Path("examples")
 log = logging.getLogger("pipeline")
 
 
@@ -122,6 +123,24 @@ def check() -> None:
     """
     load(paths.PARAMS)
     click.echo(f"{paths.PARAMS}: ok")
+
+
+@main.command()
+@click.option("--example", metavar="NAME", required=True, help="A folder of examples/, such as digits.")
+@click.option("--force", is_flag=True, help="Replace params.yaml.")
+def init(example: str, force: bool) -> None:
+    """Write the params.yaml of an example; one that is there is kept, unless --force is given.
+
+    Example: pipeline init --example digits
+    """
+    there = sorted(file.parent.name for file in EXAMPLES.glob(f"*/{paths.PARAMS}"))
+    source = EXAMPLES / example / paths.PARAMS
+    if example not in there:
+        raise UserError(f"init --example: no example {example!r}; examples are {', '.join(there) or 'none: run in the project root'}")
+    if paths.PARAMS.exists() and not force and paths.PARAMS.read_bytes() != source.read_bytes():
+        raise UserError(f"init: {paths.PARAMS} is there already; --force replaces it")
+    files.write_text(paths.PARAMS, source.read_text(encoding="utf-8"))
+    click.echo(f"{paths.PARAMS}: {example} (examples/{example}/README.md tells about it); go on with `pipeline run`")
 
 
 @main.command(context_settings={"ignore_unknown_options": True})

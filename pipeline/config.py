@@ -255,20 +255,89 @@ class NormalizeParams(Section):
 
 
 class ModelParams(Section):
-    family: Literal["auto", "mlp"] = "auto"
-    """Network family; auto follows the data (tables: mlp)."""
-    layers: int = Field(3, ge=0, le=64)
-    """Hidden layers; 0 is the linear model."""
-    width: int = Field(192, ge=1, le=16384)
-    """Units in each hidden layer."""
+    family: Literal["auto", "mlp", "cnn", "rnn", "transformer"] = "auto"
+    """Network family; auto follows the data: mlp for tables, cnn for pictures and sounds, rnn for sequences, transformer for
+    texts, and for a forecast a linear map of each channel. One chosen by name reads every input that it makes sense for."""
+    layers: int | None = Field(None, ge=0, le=64)
+    """Hidden layers (residual blocks, recurrent layers, attention blocks); 0 is the linear model; null takes the family's
+    usual number, 3 for a table."""
+    width: int | None = Field(None, ge=1, le=16384)
+    """Units in each hidden layer (channels of the first convolution, width of tokens); null takes the family's usual
+    one, 192 for a table."""
     activation: str = "silu"
-    """Activation of the hidden layers, any name that keras.activations.get knows."""
+    """Activation of the hidden layers, any name that keras.activations.get knows; cells of an rnn keep their own."""
     dropout: float = Field(0.2, ge=0, lt=1)
     """Share of hidden units dropped in training."""
+    normalization: Literal["auto", "none", "batch", "layer"] = "auto"
+    """Normalization in the hidden layers; auto is batch for a cnn, layer for a transformer, none else."""
+    residual: bool | None = None
+    """Whether hidden layers add to what they are given (He et al. 2016); null does so for a cnn and a deep rnn. A transformer
+    always does."""
+    stochastic_depth: float = Field(0.0, ge=0, lt=1)
+    """Share of rows for which the last residual layer is left out in training, less for those before it."""
+    initializer: str = "auto"
+    """Initialization of kernels, any name that keras.initializers.get knows; auto goes by the activation."""
+    members: int = Field(1, ge=1, le=256)
+    """Networks that share their kernels and differ by scales, biases and heads (TabM); their answers are averaged. They want
+    less dropout than one alone."""
+    number_encoding: Literal["piecewise_linear", "periodic", "none"] = "piecewise_linear"
+    """How a network for tables sees numbers: by train quantiles, by sines of learnt frequencies, or as they are."""
     bins: int = Field(64, ge=0, le=256)
-    """Bins of the piecewise-linear encoding of numbers, on distinct train quantiles; 0 feeds numbers as they are."""
+    """Bins of the piecewise-linear encoding, on distinct train quantiles (frequencies of the periodic one); 0 feeds numbers
+    as they are."""
+    frequency_scale: float = Field(0.1, gt=0)
+    """Standard deviation of the first frequencies of the periodic encoding."""
     embedding: int = Field(8, ge=1, le=1024)
-    """Width of each number column's embedding after the piecewise-linear encoding."""
+    """Width of each number column's embedding after its encoding."""
+    one_hot: int = Field(256, ge=0)
+    """Most tokens of a category column that an mlp sees as indicators; a column with more has an embedding."""
+    kernel: int | None = Field(None, ge=1, le=255)
+    """Steps or pixels that a convolution of a cnn spans; null takes 3 for pictures and up to 40 for series."""
+    squeeze_excite: bool = False
+    """Whether each block of a cnn weighs its channels by the whole picture (Hu et al. 2018)."""
+    cell: Literal["simple", "gru", "lstm"] = "lstm"
+    """Cell of an rnn."""
+    bidirectional: bool = True
+    """Whether an rnn reads from both ends; one for a forecast reads forward only."""
+    heads: int = Field(4, ge=1, le=64)
+    """Attention heads of a transformer; they must divide its width."""
+    patch: int | None = Field(None, ge=1, le=1024)
+    """Steps (or pixels a side) that become one token of a transformer; null keeps pictures and series below some 64 tokens."""
+    positions: Literal["learned", "sinusoidal"] = "learned"
+    """How a transformer knows the order of its tokens."""
+    centering: Literal["last", "mean", "standardize", "none"] = "last"
+    """What a forecast takes each window less: its last step, its mean, or its mean and over its deviation."""
+    channel_mixing: bool = False
+    """Whether a forecast of several targets sees them side by side, rather than each as a row of its own."""
+
+
+class AugmentParams(Section):
+    """Random changes of training rows, drawn anew in every epoch; 0 (none) switches one off."""
+
+    flip: Literal["none", "horizontal", "vertical", "both"] = "none"
+    """Pictures: mirror half of them left to right, upside down, or both; off since digits and signs are not symmetric."""
+    shift: float = Field(default=0.05, ge=0, le=0.5)
+    """Pictures: move by at most this share of height and width; what comes in repeats the edge."""
+    crop: float = Field(default=0.0, ge=0, lt=1)
+    """Pictures: cut off at most this share of height and width and enlarge the rest."""
+    rotate: float = Field(default=0.0, ge=0, le=180)
+    """Pictures: turn by at most this many degrees either way."""
+    cutout: float = Field(default=0.0, ge=0, lt=1)
+    """Pictures: blank a rectangle of this share of height and width."""
+    jitter: float = Field(default=0.0, ge=0)
+    """Sequences and forecasts: deviation of noise added to each value, in units of the channel's own."""
+    scale: float = Field(default=0.0, ge=0)
+    """Sequences: deviation of the factor (about 1) on each channel."""
+    mask: float = Field(default=0.0, ge=0, lt=1)
+    """Sequences and forecasts: longest span of steps set to the mean, as a share of the length."""
+    token_dropout: float = Field(default=0.05, ge=0, lt=1)
+    """Texts: share of tokens replaced by the unknown one."""
+    time_mask: float = Field(default=0.1, ge=0, lt=1)
+    """Sounds: longest span of frames set to the mean, as a share of them."""
+    frequency_mask: float = Field(default=0.1, ge=0, lt=1)
+    """Sounds: widest band of frequencies set to the mean, as a share of them."""
+    mixup: float = Field(default=0.0, ge=0)
+    """Rows of every kind but texts: alpha of the Beta distribution by which pairs of rows and their targets are mixed (about 0.2)."""
 
 
 class TrainParams(Section):
@@ -278,20 +347,55 @@ class TrainParams(Section):
     """Rows per gradient step."""
     optimizer: str = "adamw"
     """Any name that keras.optimizers.get knows."""
+    optimizer_config: Table[Scalar] = {}
+    """Further arguments of that optimizer, such as `{momentum: 0.9, nesterov: true}` for sgd."""
     learning_rate: float = Field(1e-3, gt=0)
     """Peak learning rate."""
     weight_decay: float = Field(1e-2, ge=0)
-    """Decoupled weight decay of kernels (not of biases)."""
+    """Decoupled weight decay of kernels (not of biases, normalizations and embeddings)."""
+    l1: float = Field(0.0, ge=0)
+    """Penalty on the absolute values of kernels, part of the training loss."""
+    l2: float = Field(0.0, ge=0)
+    """Penalty on the squares of kernels, part of the training loss."""
     clipnorm: float | None = Field(1.0, gt=0)
     """Bound on the norm of each weight's gradient; null switches it off."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """Course of the learning rate after the warm-up."""
+    schedule: Literal["cosine", "constant", "one_cycle", "plateau"] = "cosine"
+    """Course of the learning rate after the warm-up: down to zero along a cosine, level, up over 30% of the steps and down again
+    (without warm-up), or halved after every `patience` epochs without a better validation loss."""
     warmup_epochs: int = Field(1, ge=0)
     """Epochs of linear warm-up from zero."""
+    patience: int = Field(4, ge=1)
+    """Epochs without a better validation loss before schedule plateau halves the learning rate."""
     early_stopping: int = Field(10, ge=0)
     """Epochs without a better validation loss before training stops; the best weights are kept. 0 never stops early."""
+    ema: float = Field(0.0, ge=0, lt=1)
+    """Decay of a moving average of the weights over steps (about 0.999), which is then validated and kept; 0 keeps none."""
+    loss: Literal["auto", "mse", "mae", "huber"] = "auto"
+    """Loss of a regression or forecast; auto takes mse, and classes always have cross-entropy."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Share of each label spread evenly over all classes."""
+    focal: float = Field(0.0, ge=0)
+    """Exponent by which cross-entropy turns to hard rows (focal loss, about 2); 0 switches it off."""
+    class_weight: Literal["none", "balanced"] | Table[Annotated[float, Field(ge=0)]] = "none"
+    """Weight of each class in the loss: equal, inverse to its frequency, or given by class as `{no: 1, yes: 5}`."""
+    augment: AugmentParams = AugmentParams()
+    """Random changes of training rows."""
+    ensemble: int = Field(1, ge=1, le=100)
+    """Networks trained from different seeds; the saved model gives the mean of their outputs."""
+    cross_validation: bool = False
+    """Whether to train one more network for each fold of split.folds and to report predictions of the rows that it never saw."""
+    start_from: str | None = None
+    """A .keras file whose weights the network starts from, layer by layer where name and shape agree."""
+    freeze: tuple[str, ...] = ()
+    """Layers that keep their weights, by name; `*` stands for any letters, as in `conv_*`."""
+    lora_rank: int = Field(0, ge=0)
+    """Rank of the adapters through which frozen layers learn (LoRA); they are merged before saving. 0 makes none."""
+    precision: Literal["auto", "float32", "mixed"] = "auto"
+    """Arithmetic of training; mixed computes in 16 bits, and auto does so on a GPU for pictures, sounds and texts."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
     """Where to train; auto takes the GPU when there is one, gpu insists on it."""
+    backend: Literal["tensorflow", "jax"] = "tensorflow"
+    """What Keras computes with; jax must be installed."""
 
 
 class Interval(Section):
@@ -349,6 +453,8 @@ class EvaluateParams(Section):
     """Bootstrap resamples behind each interval."""
     confidence: Share = 0.95
     """Coverage of the intervals."""
+    block: int | None = Field(None, ge=1)
+    """Steps of a forecast's windows that are resampled together, since windows overlap; null takes two horizons."""
 
 
 class RegisterParams(Section):

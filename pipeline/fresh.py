@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +22,7 @@ package, rows, answers, variants = sys.argv[1:]
 model = mlflow.pyfunc.load_model(package)
 frame = pandas.read_parquet(rows)
 for number, variant in enumerate(json.loads(variants)):
-    part = frame[variant["columns"]].iloc[: variant["rows"]]
+    part = frame[variant["columns"]].iloc[slice(*variant["rows"])]
     step = variant["step"] or max(len(part), 1)
     found = [model.predict(part.iloc[at : at + step]) for at in range(0, len(part), step)]
     pandas.concat(found, ignore_index=True).to_parquet(f"{answers}/{number}.parquet")
@@ -34,13 +35,20 @@ class PackageError(Exception):
     """The package could not answer in a fresh process; the text is the end of its output."""
 
 
-def answers(package: Path, rows: pd.DataFrame, variants: list[tuple[list[str], int | None, int | None]]) -> list[pd.DataFrame]:
-    """What the package predicts for `rows`, once for each variant (columns, first n rows or all, rows a call or all).
+Variant = tuple[list[str], int | tuple[int, int] | None, int | None]
+
+
+def answers(package: Path, rows: pd.DataFrame, variants: Sequence[Variant]) -> list[pd.DataFrame]:
+    """What the package predicts for `rows`, once for each variant.
+
+    Args:
+        variants: columns; the first n rows, those from one place to another, or all; rows a call, or all at once.
 
     Raises:
         PackageError: the process failed, or it ran code from outside the package.
     """
-    asked = json.dumps([{"columns": columns, "rows": first, "step": step} for columns, first, step in variants])
+    spans = [part if isinstance(part, tuple) else (0, part) for _, part, _ in variants]
+    asked = json.dumps([{"columns": c, "rows": span, "step": step} for (c, _, step), span in zip(variants, spans, strict=True)])
     with tempfile.TemporaryDirectory(prefix="pipeline-") as name:
         folder = Path(name)
         rows.to_parquet(folder / "rows.parquet")

@@ -6,16 +6,20 @@ The model package carries this file and what it imports, so it stays free of Ibi
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
 
 import pipeline.models.layers  # noqa: F401  (registers the layers that the network is made of)
+from pipeline.data import asking
 from pipeline.data.frozen import Frozen
+from pipeline.errors import UserError
 from pipeline.models import heads
 
 BATCH = 8192
+HEAVY_BATCH = 256  # of pictures, sounds, texts and sequences
 
 
 class Model:
@@ -28,19 +32,25 @@ class Model:
     def __init__(self, files: Path) -> None:
         self.frozen = Frozen(files)
         self.fitted = self.frozen.fitted
+        self.written = asking.formats(files)
         self.network = keras.models.load_model(files / "model.keras", compile=False, safe_mode=True)
         self.inputs = [tensor.name for tensor in self.network.inputs]
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Predictions for raw rows, as the source has them; column order and further columns do not matter.
 
+        Pictures and sounds are bytes, or paths of files; sequences are lists of numbers, one column a channel.
+
         Returns:
             One row each: `prediction` (the more probable class, or the number in the target's units) and, for classes,
-            `probability of <class>`.
+            `probability of <class>`.  For a forecast, whose rows are the last steps of one or several series, the steps
+            that follow: the series, the time, and each target in its units, under the columns' own names.
 
         Raises:
-            UserError: a column is not there or holds values of another type.
+            UserError: a column is not there or holds values of another type; a forecast gets too few rows, or steps are missing.
         """
+        if self.fitted.forecast:
+            return self._forecast(rows)
         outputs = self.outputs(rows)
         if self.fitted.task == "regression":
             return pd.DataFrame({"prediction": outputs})
@@ -52,14 +62,52 @@ class Model:
         return pd.DataFrame({"prediction": np.asarray(classes, dtype=object)[best], **columns})
 
     def outputs(self, rows: pd.DataFrame) -> np.ndarray:
-        """The network's outputs for raw rows: see `heads.predictions` for shapes and units."""
-        inputs = self.frozen.prepare(rows, self.inputs)
-        parts = []
-        for start in range(0, max(len(rows), 1), BATCH):
-            block = {name: values[start : start + BATCH] for name, values in inputs.items()}
-            parts.append(keras.ops.convert_to_numpy(self.network(block, training=False)))
+        """The network's outputs for raw rows (for a forecast, for the window of each series): see `heads.predictions`."""
+        if self.fitted.forecast:
+            return self._steps(rows, asking.windows(rows, self.fitted.forecast, self.written))
+        rows = self._opened(rows)
+        step = BATCH if set(self.inputs) <= {"number", "category"} else HEAVY_BATCH
+        starts = range(0, max(len(rows), 1), step)
+        parts = [self._asked(self.frozen.prepare(rows.iloc[start : start + step], self.inputs)) for start in starts]
         return heads.predictions(np.concatenate(parts), self.fitted)
 
     def prepare(self, rows: pd.DataFrame) -> dict[str, np.ndarray]:
         """Every input that the data have for raw rows, whether the network reads it or not: see `Encoder.shapes`."""
-        return self.frozen.prepare(rows)
+        return self.frozen.prepare(self._opened(rows))
+
+    def _asked(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        found: np.ndarray = keras.ops.convert_to_numpy(self.network(inputs, training=False))
+        return found
+
+    def _forecast(self, rows: pd.DataFrame) -> pd.DataFrame:
+        forecast = self.fitted.forecast
+        assert forecast is not None
+        asked = asking.windows(rows, forecast, self.written)
+        steps = self._steps(rows, asked)  # (windows, horizon, targets)
+        answer: dict[str, Any] = {}
+        if asked.series is not None:
+            answer[str(forecast.series)] = np.repeat(np.asarray(asked.series, dtype=object), forecast.horizon)
+        answer[forecast.time] = np.concatenate([np.asarray(coming) for coming in asked.times])
+        return pd.DataFrame(answer | {target.column: steps[:, :, at].ravel() for at, target in enumerate(forecast.targets)})
+
+    def _steps(self, rows: pd.DataFrame, asked: asking.Asked) -> np.ndarray:
+        used = np.unique(asked.rows)
+        number = self.frozen.prepare(rows.iloc[used], ["number"])["number"]
+        place = np.searchsorted(used, asked.rows)  # (windows, look_back)
+        parts = [self._asked({"series": number[place[start : start + BATCH]]}) for start in range(0, len(place), BATCH)]
+        return heads.predictions(np.concatenate(parts), self.fitted)
+
+    def _opened(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows with the bytes of files in place of their paths."""
+        media = [name for kind in ("image", "audio") for name in self.fitted.media[kind] if name in rows.columns]
+        paths = [name for name in media if rows[name].map(lambda value: isinstance(value, str | Path)).any()]
+        return rows.assign(**{name: rows[name].map(lambda value: _bytes(value, name)) for name in paths})  # noqa: B023
+
+
+def _bytes(value: Any, column: str) -> Any:
+    if not isinstance(value, str | Path):
+        return value
+    try:
+        return Path(value).read_bytes()
+    except OSError as error:
+        raise UserError(f"column {column}: expected bytes or the path of a file, got {str(value)[:100]!r} ({error.strerror})") from None

@@ -7,10 +7,11 @@ from typing import Any
 
 from pipeline import files, paths, tracking
 
-MAIN = {"binary": "auc", "multiclass": "log_loss", "regression": "rmse"}
-LOWER_IS_BETTER = {"log_loss", "brier", "rmse", "mae"}
+LOWER_IS_BETTER = {"log_loss", "brier", "rmse", "mae", "mse_scaled", "mae_scaled", "mase"}
 SHOWN = {"auc": "AUC", "auc_ovr": "AUC (one vs rest)", "log_loss": "log loss", "brier": "Brier score", "f1": "F1", "macro_f1": "macro F1"}
 SHOWN |= {"rmse": "RMSE", "mae": "MAE", "r2": "R²", "average_precision": "average precision"}
+SHOWN |= {"mse_scaled": "MSE (scaled)", "mae_scaled": "MAE (scaled)", "mase": "MASE"}
+BESIDE = ("boosting", "linear")  # the baseline that is named first, where it is there
 
 
 def facts() -> dict[str, Any]:
@@ -41,24 +42,34 @@ def spread(low: float, high: float, sign: str = "") -> str:
     return f"[{number(low, sign)}, {number(high, sign)}]"
 
 
+def main(found: dict[str, Any]) -> str:
+    """The metric that leads: the first one that evaluate writes."""
+    return str(next(iter(found["test"]["models"]["network"])))
+
+
 def result(found: dict[str, Any]) -> str:
     """The main metric on the test split with its interval, in words."""
-    metric = MAIN[found["schema"]["task"]]
+    metric = main(found)
     value = found["test"]["models"]["network"][metric]
-    return f"{SHOWN[metric]} {number(value['value'])} {spread(value['low'], value['high'])} on {found['test']['rows']:,} test rows"
+    what = "windows" if found["schema"]["task"] == "forecast" else "rows"
+    interval = f" {spread(value['low'], value['high'])}" if value["low"] is not None else " (too few rows for an interval)"
+    return f"{SHOWN.get(metric, metric)} {number(value['value'])}{interval} on {found['test']['rows']:,} test {what}"
 
 
 def against(found: dict[str, Any], other: str) -> str:
     """How the network stands against a baseline, by the interval of the paired difference."""
-    metric = MAIN[found["schema"]["task"]]
+    metric = main(found)
     difference = found["test"]["differences"][other][metric]
     value, ends = difference["value"], (difference["low"], difference["high"])
+    if ends[0] is None:
+        return f"{SHOWN.get(metric, metric)} {number(value, '+')} against {NAMES[other]}, with too few rows for an interval"
     better, worse = (ends[0] > 0, ends[1] < 0) if metric not in LOWER_IS_BETTER else (ends[1] < 0, ends[0] > 0)
     verdict = "better than" if better else "worse than" if worse else "not surely different from"
-    return f"{verdict} {NAMES[other]} ({SHOWN[metric]} {number(value, '+')} {spread(*ends, sign='+')})"
+    return f"{verdict} {NAMES[other]} ({SHOWN.get(metric, metric)} {number(value, '+')} {spread(*ends, sign='+')})"
 
 
 NAMES = {"boosting": "gradient boosting", "linear": "a linear model", "prior": "the prior"}
+NAMES |= {"last": "the last value", "seasonal": "the last season"}
 
 
 def watched(found: dict[str, Any]) -> str:
@@ -76,9 +87,10 @@ def lines() -> list[str]:
     """Result, verdicts, and where to look."""
     found = facts()
     registered = found["registered"]
+    beside = next(name for name in (*BESIDE, *found["test"]["differences"]) if name in found["test"]["differences"])
     version = f"{registered['name']} version {registered['version']}" if "version" in registered else "not registered (no MLflow store)"
     return [
-        f"result    {result(found)}; {against(found, 'boosting')}",
+        f"result    {result(found)}; {against(found, beside)}",
         f"model     {version}, packaged in {paths.PACKAGE}",
         f"monitor   {watched(found)}",
         f"look at   {paths.INDEX}, reports/monitor/*/report.html",

@@ -30,7 +30,7 @@ def sweep(
     objective: Objective,
     tune: TuneParams,
     *,
-    defaults: Mapping[str, Scalar],
+    defaults: Mapping[str, Scalar | None],
     epochs: int,
     seed: int,
     journal: Path,
@@ -82,14 +82,16 @@ def best(study: optuna.Study) -> dict[str, Scalar]:
     return dict(study.best_trial.params) if study.best_trial.number else {}
 
 
-def _first(study: optuna.Study, defaults: Mapping[str, Scalar], space: Mapping[str, Interval]) -> optuna.Trial:
+def _first(study: optuna.Study, defaults: Mapping[str, Scalar | None], space: Mapping[str, Interval]) -> optuna.Trial:
     """Trial 0: params.yaml's values, those outside their searched range noted beside the params."""
     inside = {key: value for key, value in defaults.items() if _holds(space[key], value)}
     study.enqueue_trial(inside, user_attrs={"outside": {k: v for k, v in defaults.items() if k not in inside}})
     return study.ask()
 
 
-def _holds(interval: Interval, value: Scalar) -> bool:
+def _holds(interval: Interval, value: Scalar | None) -> bool:
+    if value is None:  # left to the network
+        return False
     if interval.choice:
         return value in interval.choice
     low, high = interval.ends
@@ -105,7 +107,7 @@ def _run(study: optuna.Study, trial: optuna.Trial, objective: Objective, space: 
     with warnings.catch_warnings():
         # a trial run again reports epochs it reported before: with the same values, since it has the same seed
         warnings.filterwarnings("ignore", message="The reported value is ignored")
-        outside: dict[str, Scalar] = trial.user_attrs.get("outside", {})
+        outside: dict[str, Any] = trial.user_attrs.get("outside", {})
         values = {key: outside[key] if key in outside else _suggest(trial, key, interval) for key, interval in space.items()}
         try:
             study.tell(trial, objective(values, report))

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from pipeline.errors import UserError
-
 GRID = 256  # intervals of the quantile grid from which a network places its bins
 
 Task = Literal["binary", "multiclass", "regression", "forecast"]
@@ -165,19 +163,6 @@ class Preprocessor:
             "image": tuple(state.column for state in self.images),
             "audio": tuple(state.column for state in self.audios),
         }
-
-    def require_table(self) -> None:
-        """Tell apart what a network for tables cannot learn from.
-
-        Raises:
-            UserError: there is no number or category column, or the task is a forecast.
-        """
-        if self.forecast:
-            raise UserError("data.task: this network predicts a row from its own columns, it makes no forecast yet")
-        if not self.columns:
-            kinds = {"text": self.texts, "image": self.images, "audio": self.audios, "sequence": self.sequence}
-            held = ", ".join(name for name, states in kinds.items() if states)
-            raise UserError(f"model.family: mlp reads number and category columns, but these data hold {held} columns only")
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"

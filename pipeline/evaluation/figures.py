@@ -96,10 +96,10 @@ def calibration(y: Array, outputs_by_model: Mapping[str, Array]) -> Figure:
     Multiclass: the probability of the predicted class against how often it is right (top-label calibration, Guo et al.
     2017).
     """
-    figure = _figure(6.2)
+    figure = blank(6.2)
     curve, histogram = figure.subplots(2, 1, sharex=True, height_ratios=[3.2, 1])
-    _style(curve)
-    _style(histogram)
+    styled(curve)
+    styled(histogram)
     curve.plot([0, 1], [0, 1], color=FAINT, zorder=1)
     gaps = {}
     for (name, outputs), colour in zip(outputs_by_model.items(), COLOURS, strict=False):
@@ -115,9 +115,9 @@ def calibration(y: Array, outputs_by_model: Mapping[str, Array]) -> Figure:
     curve.set(ylabel="Observed share", xlim=(0, 1), ylim=(0, 1))
     histogram.set(xlabel="Predicted probability", ylabel="Rows")
     histogram.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-    _legend(curve, "upper left")
+    legend(curve, "upper left")
     first = next(iter(gaps))
-    return _titled(figure, f"Calibration: predicted and observed differ by {gaps[first]:.3f} on average")
+    return titled(figure, f"Calibration: predicted and observed differ by {gaps[first]:.3f} on average")
 
 
 def confusion_matrix(counts: Array, class_names: Sequence[str]) -> Figure:
@@ -125,13 +125,13 @@ def confusion_matrix(counts: Array, class_names: Sequence[str]) -> Figure:
     counts = np.asarray(counts)
     classes = len(counts)
     shares = _ratio(counts, counts.sum(axis=1, keepdims=True))
-    figure = _figure(6.0)
+    figure = blank(6.0)
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    _style(axes, grid=False)
+    styled(axes, grid=False)
     step = -(-classes // 25)
     ticks = range(0, classes, step)
-    labels = [_short(class_names[i]) for i in ticks]
+    labels = [short(class_names[i]) for i in ticks]
     upright = max(len(label) for label in labels) * len(labels) > 60
     axes.set_xticks(ticks, labels, rotation=90 if upright else 0)
     axes.set_yticks(ticks, labels)
@@ -149,18 +149,18 @@ def confusion_matrix(counts: Array, class_names: Sequence[str]) -> Figure:
     wrong = counts - np.diag(np.diag(counts))
     if classes > 2 and wrong.any():
         i, j = divmod(int(wrong.argmax()), classes)
-        title += f"; most often {_short(class_names[i])} is taken for {_short(class_names[j])}"
-    return _titled(figure, title)
+        title += f"; most often {short(class_names[i])} is taken for {short(class_names[j])}"
+    return titled(figure, title)
 
 
 def residuals(y: Array, outputs: Array) -> Figure:
     """Returns predictions against targets, and the histogram of the residuals (target minus prediction)."""
     y, outputs = np.asarray(y, np.float64), np.asarray(outputs, np.float64)
     residual = y - outputs
-    figure = _figure(4.2)
+    figure = blank(4.2)
     scatter, histogram = figure.subplots(1, 2)
-    _style(scatter)
-    _style(histogram)
+    styled(scatter)
+    styled(histogram)
     # Beyond the outermost 0.5% a few rows would squeeze all others into one spot.
     ends = np.quantile([y, outputs], [0.005, 0.995])
     ends += np.array([-0.05, 0.05]) * max(ends[1] - ends[0], 1e-9)
@@ -177,10 +177,10 @@ def residuals(y: Array, outputs: Array) -> Figure:
     histogram.set(xlabel="True minus predicted\n(the outermost 0.5% stand at the ends)", ylabel="Rows")
     for axis in (scatter.xaxis, scatter.yaxis, histogram.xaxis):
         axis.set_major_locator(MaxNLocator(5))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
     values = compute("regression", y, outputs)
-    title = f"RMSE {_number(values['rmse'])}, R² {values['r2']:.3f}, mean residual {_number(residual.mean())}"
-    return _titled(figure, title)
+    title = f"RMSE {written(values['rmse'])}, R² {values['r2']:.3f}, mean residual {written(residual.mean())}"
+    return titled(figure, title)
 
 
 def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
@@ -194,11 +194,11 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     losses = np.asarray(history[judge], np.float64)
     columns = min(len(measures), 2)
     lines = -(-len(measures) // columns)
-    figure = _figure(1.4 + 2.6 * lines)
+    figure = blank(1.4 + 2.6 * lines)
     panels = figure.subplots(lines, columns, squeeze=False).ravel()
     best = int(np.nanargmin(losses)) if np.isfinite(losses).any() else None
     for axes, measure in zip(panels, measures, strict=False):
-        _style(axes)
+        styled(axes)
         for key, label, colour in ((measure, "train", COLOURS[4]), (f"val_{measure}", "validation", COLOURS[0])):
             if key in history:
                 epochs = np.arange(1, len(history[key]) + 1)
@@ -207,13 +207,13 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
             axes.axvline(best + 1, color=COLOURS[1], linewidth=1.2, linestyle="--", label=f"best epoch {best + 1}")
         axes.set(xlabel="Epoch", ylabel=measure, xlim=(0.5, len(losses) + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-    _legend(panels[0], "best")
+    legend(panels[0], "best")
     for axes in panels[len(measures) :]:
         axes.remove()
     which = "validation loss" if judge == "val_loss" else "loss"
     if best is None:
-        return _titled(figure, f"No finite {which} in {len(losses)} epochs")
-    return _titled(figure, f"Best {which} {losses[best]:.4g} in epoch {best + 1} of {len(losses)}")
+        return titled(figure, f"No finite {which} in {len(losses)} epochs")
+    return titled(figure, f"Best {which} {losses[best]:.4g} in epoch {best + 1} of {len(losses)}")
 
 
 def _curves(
@@ -228,13 +228,13 @@ def _curves(
     is_roc = metric == "auc"
     first, outputs = next(iter(outputs_by_model.items()))
     if outputs.ndim == 1:
-        curves = [(_short(name), y, score) for name, score in outputs_by_model.items()]
+        curves = [(short(name), y, score) for name, score in outputs_by_model.items()]
     else:
         frequent = np.argsort(-np.bincount(y, minlength=outputs.shape[1]), kind="stable")[:CURVE_CLASSES]
-        curves = [(_short(class_names[c]), (y == c).astype(np.intp), outputs[:, c]) for c in sorted(frequent.tolist())]
-    figure = _figure(5.4)
+        curves = [(short(class_names[c]), (y == c).astype(np.intp), outputs[:, c]) for c in sorted(frequent.tolist())]
+    figure = blank(5.4)
     axes = figure.subplots()
-    _style(axes)
+    styled(axes)
     if is_roc:
         axes.plot([0, 1], [0, 1], color=FAINT, zorder=1)
     elif outputs.ndim == 1:
@@ -253,7 +253,7 @@ def _curves(
         )
     labels = {"fpr": "False positive rate", "tpr": "True positive rate", "recall": "Recall", "precision": "Precision"}
     axes.set(xlabel=labels[across], ylabel=labels[up], xlim=(0, 1), ylim=(0, 1.005))
-    _legend(axes, "lower right" if is_roc else "best")
+    legend(axes, "lower right" if is_roc else "best")
 
     title = "AUC" if is_roc else "Average precision"
     if outputs.ndim == 1:
@@ -265,7 +265,7 @@ def _curves(
         title += "" if outputs.shape[1] <= CURVE_CLASSES else f" of the {CURVE_CLASSES} most frequent classes"
         low, high = int(np.argmin(areas)), int(np.argmax(areas))
         title += f" from {areas[low]:.3f} ({curves[low][0]}) to {areas[high]:.3f} ({curves[high][0]})"
-    return _titled(figure, title)
+    return titled(figure, title)
 
 
 def _cumulative_counts(y: Array, score: Array) -> tuple[Floats, Floats, Floats]:
@@ -290,25 +290,25 @@ def _ratio(part: Array, whole: Any) -> Floats:
     return ratio
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
     return name if len(name) <= 16 else name[:15] + "…"
 
 
-def _figure(height: float) -> Figure:
+def blank(height: float) -> Figure:
     return Figure(figsize=(7.0, height), layout="constrained", facecolor="white")
 
 
-def _titled(figure: Figure, title: str) -> Figure:
+def titled(figure: Figure, title: str) -> Figure:
     figure.suptitle(fill(title, 66), x=0.01, ha="left", fontsize=12.5, fontweight="bold", color=INK)
     return figure
 
 
-def _number(value: float) -> str:
+def written(value: float) -> str:
     """Writes 12,345 as 12.3k and smaller numbers as they are."""
     return EngFormatter(sep="").format_eng(float(f"{value:.4g}")) if abs(value) >= 1e4 else f"{value:.4g}"
 
 
-def _style(axes: Axes, *, grid: bool = True) -> None:
+def styled(axes: Axes, *, grid: bool = True) -> None:
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, labelsize=10, labelcolor=INK)
     axes.xaxis.label.set_color(INK)
@@ -318,5 +318,5 @@ def _style(axes: Axes, *, grid: bool = True) -> None:
         axes.grid(color="#eeeeee", linewidth=0.8)
 
 
-def _legend(axes: Axes, place: Literal["upper left", "lower right", "best"]) -> None:
+def legend(axes: Axes, place: Literal["upper left", "lower right", "best"]) -> None:
     axes.legend(loc=place, frameon=True, framealpha=0.85, edgecolor="none", fontsize=10, labelcolor=INK)

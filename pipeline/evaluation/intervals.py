@@ -7,13 +7,13 @@ so the difference of two models is compared row by row and is known more closely
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.data.fitted import Task
-from pipeline.evaluation.metrics import METRICS, Array, Floats, Ints, checked
+from pipeline.evaluation.metrics import METRICS, Array, Floats, Ints, Metric, checked
 
 MAX_UNITS = 20_000  # more groups are merged, which gives the standard error a noise of 1 / sqrt(2 * 20,000) = 0.5%
 CHUNK = 2**22  # weights evaluated at once, 32 MiB
@@ -57,8 +57,9 @@ def bootstrap(
     replicates: int = 1000,
     confidence: float = 0.95,
     seed: int,
+    metrics: Sequence[Metric] | None = None,
 ) -> Intervals:
-    """Returns percentile intervals of every metric for every model, and for the first model minus each other one.
+    """Returns percentile intervals of every metric (the task's where None) for every model, and of the first less each other.
 
     `groups` is (rows,) of codes; rows with an equal code are drawn together.  Each replicate draws as many groups as
     there are, with replacement.  The result depends on the arguments alone.  With few groups (below some twenty)
@@ -73,8 +74,9 @@ def bootstrap(
     """
     if not outputs_by_model:
         raise ValueError("no model to evaluate")
+    measured = METRICS[task] if metrics is None else metrics
     groups = np.asarray(groups)
-    if groups.shape != np.shape(y):
+    if groups.shape != np.shape(y)[:1]:
         raise ValueError(f"groups of shape {groups.shape} do not fit targets of shape {np.shape(y)}")
     rng = np.random.default_rng(seed)
     units, n_groups, n_units = _units(groups, rng)
@@ -82,7 +84,7 @@ def bootstrap(
     evaluators = {}
     for model, outputs in outputs_by_model.items():
         y_checked, outputs = checked(task, y, outputs)
-        for metric in METRICS[task]:
+        for metric in measured:
             evaluators[model, metric.name] = metric.prepare(y_checked, outputs, units, n_units)
     values = {key: float(evaluate(np.ones((1, n_units)))[0]) for key, evaluate in evaluators.items()}
     drawn = replicates if n_units >= 2 else 0
@@ -95,7 +97,7 @@ def bootstrap(
 
     def summary(model: str, other: str | None = None) -> dict[str, Interval]:
         found = {}
-        for metric in METRICS[task]:
+        for metric in measured:
             value, drawn_values = values[model, metric.name], draws[model, metric.name]
             if other is not None:
                 value = value - values[other, metric.name]

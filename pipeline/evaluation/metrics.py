@@ -1,9 +1,10 @@
 """The metrics of each task, in a form that a bootstrap can evaluate a thousand times.
 
-Arguments are the same everywhere.  `task` is "binary", "multiclass" or "regression".  `y` is (rows,): the class index
-(binary: 1 is the positive class), or the target in its own units.  `outputs` is (rows,) probabilities of class 1,
-(rows, classes) probabilities, or (rows,) predictions in the target's units.  `weight` is (rows,), not negative; an
-integer weight counts a row that often.
+Arguments are the same everywhere.  `task` is "binary", "multiclass", "regression" or "forecast".  `y` is (rows,): the
+class index (binary: 1 is the positive class), or the target in its own units.  `outputs` is (rows,) probabilities of
+class 1, (rows, classes) probabilities, or (rows,) predictions in the target's units.  A forecast's rows are windows: `y`
+and `outputs` are (windows, horizon, targets) in the targets' units, and `forecast_metrics` gives the metrics that need
+to know the targets' scales.  `weight` is (rows,), not negative; an integer weight counts a row that often.
 
 A value that is not defined (the AUC of one class, R2 of a constant target, anything of no rows) is nan.
 
@@ -238,6 +239,20 @@ def _absolute_error(y: Array, outputs: Array) -> Array:
     return error[:, None]
 
 
+def _steps_mean(error: Array) -> Array:
+    """Returns (windows, 1): the mean over steps and targets of (windows, horizon, targets)."""
+    mean: Array = error.mean(axis=tuple(range(1, error.ndim)), dtype=np.float64)
+    return mean[:, None]
+
+
+def _squared_steps(y: Array, outputs: Array) -> Array:
+    return _steps_mean((y - outputs) ** 2)
+
+
+def _absolute_steps(y: Array, outputs: Array) -> Array:
+    return _steps_mean(np.abs(y - outputs))
+
+
 _ACCURACY = Additive("accuracy", True, "Share of rows whose predicted class is the true one.", _correct, _mean)
 _SURPRISE = "Mean of minus the natural logarithm of the probability given to the true class (at least 1e-7)."
 _LOG_LOSS = Additive("log_loss", False, _SURPRISE, _log_loss, _mean)
@@ -263,7 +278,39 @@ METRICS: Mapping[Task, tuple[Metric, ...]] = {
         Additive("mae", False, "Mean absolute error, in the target's units.", _absolute_error, _mean),
         Additive("r2", True, "One minus the squared error over that of the rows' own mean.", _moments, _r2),
     ),
+    "forecast": (
+        Additive(
+            "rmse", False, "Root of the squared error's mean over windows, steps and targets, in their units.", _squared_steps, _root_mean
+        ),
+        Additive("mae", False, "Mean absolute error over windows, steps and targets, in their units.", _absolute_steps, _mean),
+    ),
 }
+
+
+def forecast_metrics(deviation: Floats, naive: Floats) -> tuple[Metric, ...]:
+    """Returns the metrics of a forecast; of several targets those first that do not depend on units, so that all count alike.
+
+    Args:
+        deviation: (targets,) each target's standard deviation in train: the scale of the benchmarks of Zhou et al. 2021.
+        naive: (targets,) mean absolute error of the seasonal naive forecast one step ahead in train (Hyndman & Koehler 2006).
+    """
+
+    def scaled(y: Array, outputs: Array) -> Array:
+        return _squared_steps(y / deviation, outputs / deviation)
+
+    def scaled_absolute(y: Array, outputs: Array) -> Array:
+        return _absolute_steps(y / deviation, outputs / deviation)
+
+    def absolute_scaled(y: Array, outputs: Array) -> Array:
+        return _absolute_steps(y / naive, outputs / naive)
+
+    mase = "Mean absolute error in units of that of the seasonal naive forecast one step ahead in train."
+    free = (
+        Additive("mse_scaled", False, "Mean squared error with each target in standard deviations of train.", scaled, _mean),
+        Additive("mae_scaled", False, "Mean absolute error with each target in standard deviations of train.", scaled_absolute, _mean),
+        Additive("mase", False, mase, absolute_scaled, _mean),
+    )
+    return (*METRICS["forecast"], *free) if len(deviation) == 1 else (*free, *METRICS["forecast"])
 
 
 def main_metric(task: Task) -> Metric:
@@ -278,13 +325,15 @@ def checked(task: Task, y: Array, outputs: Array) -> tuple[Array, Array]:
     classes.
     """
     outputs = np.asarray(outputs, np.float64)
-    y = np.asarray(y, np.float64 if task == "regression" else np.intp)
-    if outputs.ndim != (2 if task == "multiclass" else 1) or y.ndim != 1 or len(y) != len(outputs):
+    numbers = task in ("regression", "forecast")
+    y = np.asarray(y, np.float64 if numbers else np.intp)
+    fits = y.shape == outputs.shape if task == "forecast" else y.ndim == 1 and len(y) == len(outputs)
+    if outputs.ndim != {"multiclass": 2, "forecast": 3}.get(task, 1) or not fits:
         raise ValueError(f"{task}: targets of shape {y.shape} do not fit outputs of shape {outputs.shape}")
     if not np.isfinite(outputs).all() or not np.isfinite(y).all():
         raise ValueError(f"{task}: targets or outputs that are not finite")
     classes = outputs.shape[1] if task == "multiclass" else 2
-    if task != "regression" and len(y) and not 0 <= y.min() <= y.max() < classes:
+    if not numbers and len(y) and not 0 <= y.min() <= y.max() < classes:
         raise ValueError(f"{task}: classes {y.min()} to {y.max()} where 0 to {classes - 1} were expected")
     return y, outputs
 

@@ -11,9 +11,14 @@ from typing import Any
 import keras
 
 from pipeline.config import ModelParams
+from pipeline.data import audio
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError
-from pipeline.models import heads, mlp
+from pipeline.models import cnn, forecast, heads, mlp, rnn, transformer
+from pipeline.models.blocks import dropped
+from pipeline.models.families import Group, groups
+from pipeline.models.members import MemberMean, Members
+from pipeline.models.steps import LengthMask, Masked, TokenMask
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip archive can hold
 
@@ -21,24 +26,111 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip archive can hold
 def build(fitted: Preprocessor, model: ModelParams, seed: int) -> keras.Model:
     """The network for these inputs; one seed gives one set of initial weights.
 
-    Inputs: number (batch, N) float32 and category (batch, C) int32, each only where the data have such columns.
+    Inputs, each only where the data have such columns: number (batch, N) float32, category (batch, C) int32, text_0.. (batch,
+    T) int32, image_0.. (batch, H, W, C) uint8, audio_0.. (batch, frames, mels) float32, sequence (batch, T, channels) float32
+    with sequence_length (batch,) int32; for a forecast series (batch, look_back, channels) float32 alone.
+
+    The output, called output: (batch, 1) or (batch, classes), for a forecast (batch, horizon, targets); with several
+    members (batch, members, ...), see `serving`.
 
     Raises:
-        UserError: Keras knows no such activation, or the data hold no column that the network reads.
+        UserError: the family cannot read the data, or Keras knows no such activation or initializer.
     """
-    fitted.require_table()
-    try:
-        keras.activations.get(model.activation)
-    except ValueError:
-        raise UserError(f"model.activation: {model.activation!r} is no activation of Keras {keras.__version__}") from None
+    _check(model)
+    chosen = groups(fitted, model)
     keras.utils.set_random_seed(seed)
-    inputs: dict[str, Any] = {}
-    if fitted.numbers:
-        inputs["number"] = keras.Input((len(fitted.numbers),), dtype="float32", name="number")
-    if fitted.categories:
-        inputs["category"] = keras.Input((len(fitted.categories),), dtype="int32", name="category")
-    outputs = heads.head(mlp.encode(inputs, fitted, model), fitted)
+    inputs = _inputs(fitted)
+    if fitted.forecast:
+        outputs = forecast.network(inputs["series"], fitted, model, encode=_forecaster(chosen[0], model))
+    else:
+        encoded = [_encoded(group, inputs, fitted, model) for group in chosen]
+        outputs = heads.head(_joined(encoded, model), fitted)
     return keras.Model(inputs, outputs, name="model")
+
+
+def serving(network: keras.Model) -> keras.Model:
+    """The network that is saved and asked: it shares the layers of `network`, and its members' answers are averaged."""
+    if not any(isinstance(layer, Members) for layer in network.layers):
+        return network
+    return keras.Model(network.input, MemberMean(dtype="float32", name="mean")(network.output), name="model")
+
+
+def _check(model: ModelParams) -> None:
+    for key, registry in (("activation", keras.activations), ("initializer", keras.initializers)):
+        name = getattr(model, key)
+        try:
+            if name != "auto" and registry.get(name) is None:
+                raise ValueError
+        except ValueError:
+            raise UserError(f"model.{key}: {name!r} is no {key} of Keras {keras.__version__}") from None
+
+
+def _inputs(fitted: Preprocessor) -> dict[str, Any]:
+    shapes: dict[str, tuple[tuple[int, ...], str]] = {}
+    if fitted.forecast:
+        shapes["series"] = (fitted.forecast.look_back, len(fitted.numbers)), "float32"
+    else:
+        if fitted.numbers:
+            shapes["number"] = (len(fitted.numbers),), "float32"
+        if fitted.categories:
+            shapes["category"] = (len(fitted.categories),), "int32"
+        shapes |= {f"text_{at}": ((text.length,), "int32") for at, text in enumerate(fitted.texts)}
+        shapes |= {f"image_{at}": ((image.height, image.width, image.channels), "uint8") for at, image in enumerate(fitted.images)}
+        shapes |= {f"audio_{at}": ((audio.frames(sound), sound.mels), "float32") for at, sound in enumerate(fitted.audios)}
+        if fitted.sequence:
+            shapes["sequence"] = (fitted.sequence.length, len(fitted.sequence.columns)), "float32"
+            shapes["sequence_length"] = (), "int32"
+    return {name: keras.Input(shape, dtype=kind, name=name) for name, (shape, kind) in shapes.items()}
+
+
+def _encoded(group: Group, inputs: dict[str, Any], fitted: Preprocessor, model: ModelParams) -> Any:
+    """One group of inputs as (batch, width), for a table of several members (batch, k, width)."""
+    family, prefix = {"mlp": mlp, "cnn": cnn, "rnn": rnn, "transformer": transformer}[group.family], f"{group.name}_"
+    if group.kind == "table":
+        return family.table(inputs, fitted, model)
+    x = inputs[group.name]
+    if group.kind == "image":
+        return family.picture(keras.layers.Rescaling(1 / 255, name=f"{prefix}scaled")(x), model, prefix=prefix)
+    if group.kind == "audio":
+        if group.family == "cnn":
+            return cnn.picture(keras.layers.Reshape((*x.shape[1:], 1), name=f"{prefix}spectrogram")(x), model, prefix=prefix)
+        return family.steps(x, None, model, prefix=prefix)
+    if group.kind == "sequence":
+        mask = LengthMask(x.shape[1], name=f"{prefix}mask")(inputs["sequence_length"])
+        x = Masked(name=f"{prefix}there")(x, mask)
+        if family is transformer and (size := transformer.patch_of(x.shape[1], model)) > 1:
+            mask = LengthMask(-(-x.shape[1] // size), stride=size, name=f"{prefix}patch_mask")(inputs["sequence_length"])
+        return family.steps(x, mask, model, prefix=prefix)
+    text, width = fitted.texts[int(group.name.removeprefix("text_"))], model.width or transformer.WIDTH
+    start = keras.initializers.RandomNormal(stddev=width**-0.5)
+    mask = TokenMask(name=f"{prefix}mask")(x)
+    x = keras.layers.Embedding(text.vocabulary, width, embeddings_initializer=start, name=f"{prefix}embedding")(x)
+    return (family.text if family in (mlp, transformer) else family.steps)(x, mask, model, prefix=prefix)
+
+
+def _joined(encoded: list[Any], model: ModelParams) -> Any:
+    """The encoders' outputs side by side and, of several, one hidden layer over them: what one kind of column says depends on another."""
+    several = model.members > 1
+    parts = [x if len(x.shape) == 3 or not several else Members(model.members, name=f"members_of_{at}")(x) for at, x in enumerate(encoded)]
+    if len(parts) == 1:
+        return parts[0]
+    x = keras.layers.Concatenate(name="joined")(parts)
+    if model.layers == 0:
+        return x
+    x = mlp.dense(x, model.width or mlp.WIDTH, model, name="joint", norm="joint_norm")
+    return dropped(x, model, name="joint_dropout")
+
+
+def _forecaster(group: Group, model: ModelParams) -> forecast.Encode | None:
+    """The encoder of a forecast's windows; none where a linear map is all."""
+    if model.layers == 0 or (group.family == "mlp" and model.layers is None):
+        return None
+    return {
+        "mlp": lambda x: mlp.steps(x, None, model, prefix="series_"),
+        "cnn": lambda x: cnn.steps(x, None, model, prefix="series_"),
+        "rnn": lambda x: rnn.steps(x, None, model, prefix="series_", forward=True),
+        "transformer": lambda x: transformer.steps(x, None, model, prefix="series_", flat=True),
+    }[group.family]
 
 
 def save(model: keras.Model, file: Path) -> None:

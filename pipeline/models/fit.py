@@ -1,17 +1,16 @@
 """Fit: one training loop, used by tune and train alike.
 
-Every epoch has its own order of rows, drawn from (seed, epoch), so that training resumed from a checkpoint ends with
-the same bytes as an undisturbed one.  (Keras' own shuffling repeats one order in every epoch after
-`set_random_seed`.)
+Everything random in an epoch is drawn from (seed, epoch), so that training resumed from a checkpoint ends with the same
+bytes as an undisturbed one.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import math
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,18 @@ from pipeline.data.arrays import Side
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError
 from pipeline.evaluation import metrics
-from pipeline.models import heads
+from pipeline.models import device, heads, transfer
 from pipeline.models.build import build
+from pipeline.models.diagnosis import Diagnosis, Look, summary
+from pipeline.models.feeding import Feed, ahead, chunks, feed, inputs, windows
+from pipeline.models.optimization import optimizer, penalize
+from pipeline.models.progress import Progress
+from pipeline.models.schedules import rates
+from pipeline.models.stepping import stepper
 
-PREDICT_ROWS = 8192
+log = logging.getLogger(__name__)
+PREDICT_ROWS, FEWEST_ROWS = 8192, 32  # of a prediction's batch
+PREDICT_VALUES = 2**20  # of its inputs, at most
 CHECKPOINT_SECONDS = 2.0  # a checkpoint at most this often
 
 Epoch = Mapping[str, float]
@@ -35,11 +42,12 @@ Epoch = Mapping[str, float]
 
 @dataclass
 class Fitted:
-    """A trained network with its best weights, and one row of metrics per epoch (epoch counts from 0)."""
+    """A trained network with its best weights, and one row of metrics and one look at it per epoch (epoch counts from 0)."""
 
     model: keras.Model
     history: list[dict[str, float]]
     best_epoch: int
+    looks: list[Look] = field(default_factory=list)
 
     @property
     def best(self) -> dict[str, float]:
@@ -56,124 +64,164 @@ def fit(
     seed: int,
     on_epoch: Callable[[int, Epoch], None] = lambda epoch, row: None,
     checkpoint: Path | None = None,
+    diagnose: bool = False,
 ) -> Fitted:
     """Train until validation loss stops falling; the returned network has the weights of the best epoch.
 
+    A batch that is too large for the device's memory goes through it in pieces, with a warning; the step is the same.
+
     Args:
         on_epoch: called with each finished epoch; what it raises ends the training.
-        checkpoint: file to resume from, and to write after epochs; removed by the caller once results are safe.
+        checkpoint: file to resume from, and to write after epochs and at the end; removed by the caller once results are safe.
+        diagnose: whether to look at gradients, updates and dead units after every epoch; the result is the same.
 
     Raises:
-        UserError: the loss is not finite, Keras knows no such optimizer, or it refuses its settings.
+        UserError: the loss is not finite, Keras knows no such optimizer, or it refuses its settings, or the device's memory
+            does not hold a single row.
     """
-    network = build(fitted, model, seed)
-    steps = math.ceil(len(train) / params.batch_size)
-    network.compile(
-        optimizer=optimizer(params, steps),
-        loss=heads.LOSSES[fitted.task],
-        steps_per_execution=min(16, steps),
-    )
-    network.optimizer.build(network.trainable_variables)
-    progress = Progress() if checkpoint is None else Progress.read(checkpoint, network)
-    y, truth = heads.training_target(np.asarray(train.target), fitted.target), np.asarray(validation.target)
-    saved = time.monotonic()
+    parts, told = 1, 0
+    rows = feed(train, fitted, params)
+
+    def tell(epoch: int, row: Epoch) -> None:
+        nonlocal told
+        if epoch >= told:  # not again after a new start
+            told = epoch + 1
+            on_epoch(epoch, row)
+
+    while True:
+        with device.precision(params.precision, heavy=bool(fitted.images or fitted.audios or fitted.texts)):
+            network = build(fitted, model, seed)
+        transfer.prepare(network, params)
+        penalize(network, params)
+        plain = build(fitted, model, seed)  # the same network in full precision, without adapters
+        try:
+            progress = _train(
+                network, plain, rows, validation, params=params, seed=seed, parts=parts, tell=tell, checkpoint=checkpoint, diagnose=diagnose
+            )
+        except Exception as error:
+            if not device.out_of_memory(error):
+                raise
+            if parts >= params.batch_size:
+                reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+                raise UserError(f"train: the device's memory does not hold a single row in training ({reason})") from None
+        else:
+            plain.set_weights(progress.best_weights)
+            return Fitted(plain, progress.history, progress.best_epoch, progress.looks)
+        del network, plain  # their memory is needed
+        parts *= 2
+        log.warning("a batch of %d rows is too large for the device's memory: it is taken in %d parts", params.batch_size, parts)
+
+
+def _train(
+    network: keras.Model,
+    plain: keras.Model,
+    rows: Feed,
+    validation: Side,
+    *,
+    params: TrainParams,
+    seed: int,
+    parts: int,
+    tell: Callable[[int, Epoch], None],
+    checkpoint: Path | None,
+    diagnose: bool,
+) -> Progress:
+    fitted, truth = rows.fitted, actual(validation, rows.fitted)
+    made = optimizer(params, network)
+    steps = stepper(network, heads.loss(fitted, params), made, batch=params.batch_size, parts=parts)
+    state = [*network.variables, *made.variables]  # weights, the optimizer's variables, and the random generators of dropout
+    progress = Progress.read(checkpoint, state)
+    diagnosis = Diagnosis(network, steps, rows, seed=seed) if diagnose else None
+    count, saved, written = math.ceil(len(rows) / params.batch_size), time.monotonic(), len(progress.history)
     for epoch in range(len(progress.history), params.epochs):
         if params.early_stopping and epoch - progress.best_epoch > params.early_stopping:
             break
-        started = time.monotonic()
-        order = np.random.default_rng((seed, epoch)).permutation(len(train))
-        shuffled = {name: np.asarray(block)[order] for name, block in inputs(train, fitted).items()}
-        log = network.fit(shuffled, y[order], batch_size=params.batch_size, shuffle=False, verbose=0)
-        loss, predicted = log.history["loss"][0], outputs(network, fitted, inputs(validation, fitted))
-        if not (math.isfinite(loss) and np.isfinite(predicted).all()):
-            raise UserError(f"train: the loss is not finite in epoch {epoch}: lower train.learning_rate (now {params.learning_rate:g})")
-        row = {"train/loss": loss} | _measures(fitted, truth, predicted)
-        progress.add(row | {"seconds": time.monotonic() - started}, network)
-        on_epoch(epoch, progress.history[-1])
+        started, total, step = time.monotonic(), 0.0, 0
+        rate = rates(params, epoch=epoch, steps=count, losses=progress.losses)
+        for chunk in ahead(chunks(rows, params, seed=seed, epoch=epoch)):
+            taken = math.ceil(len(chunk) / params.batch_size)
+            total += steps.run(chunk.x, chunk.y, chunk.weight, rate[step : step + taken])
+            step += taken
+        look = diagnosis.look() if diagnosis else {}
+        with _averaged(network, made, params):
+            predicted = outputs(network, fitted, validation)
+            if not (math.isfinite(total) and np.isfinite(predicted).all()):
+                raise UserError(f"train: the loss is not finite in epoch {epoch}: lower train.learning_rate (now {params.learning_rate:g})")
+            row = (
+                {"train/loss": total / len(rows)}
+                | measures(fitted, truth, predicted, rows.class_weights)
+                | {"train/learning_rate": float(rate[-1])}
+            )
+            row |= summary(look) | {"seconds": time.monotonic() - started}
+            progress.add(row, lambda: transfer.weights(network, plain))
+        progress.looks += [look] if diagnosis else []
+        tell(epoch, row)
         if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
-            progress.write(checkpoint, network)
-            saved = time.monotonic()
-    final = build(fitted, model, seed)
-    final.set_weights(progress.best_weights)
-    return Fitted(final, progress.history, progress.best_epoch)
+            progress.write(checkpoint, state)
+            saved, written = time.monotonic(), len(progress.history)
+    if checkpoint is not None and written < len(progress.history):
+        progress.write(checkpoint, state)
+    return progress
 
 
-def inputs(side: Side, fitted: Preprocessor) -> dict[str, np.ndarray]:
-    """A side's arrays by the names of the network's inputs."""
-    return ({"number": side.number} if fitted.numbers else {}) | ({"category": side.category} if fitted.categories else {})
+def actual(side: Side, fitted: Preprocessor) -> np.ndarray:
+    """What a side's rows turned out to be, in the form of `outputs`: class codes, or values in the target's units."""
+    if fitted.forecast:
+        return windows(side.target, side.more["start"], fitted.forecast.look_back, fitted.forecast.horizon)
+    return np.asarray(side.target)
 
 
-def outputs(network: keras.Model, fitted: Preprocessor, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The network's predictions for prepared inputs: see `heads.predictions` for shapes and units."""
-    raw = network.predict({name: np.asarray(block) for name, block in blocks.items()}, batch_size=PREDICT_ROWS, verbose=0)
-    return heads.predictions(raw, fitted)
+def measures(fitted: Preprocessor, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
+    """The task's metrics, and the loss by which epochs and trials are compared: log loss, or squared error as the network learns it.
 
-
-def optimizer(params: TrainParams, steps: int) -> keras.optimizers.Optimizer:
-    """The optimizer with its schedule over `steps` gradient steps an epoch; weight decay spares biases.
-
-    Raises:
-        UserError: Keras knows no such optimizer, or it refuses its settings.
+    Args:
+        weights: of the classes, in the loss alone.
     """
-    rate: Any = params.learning_rate
-    warmup = min(params.warmup_epochs, params.epochs - 1) * steps
-    if params.schedule == "cosine":  # Loshchilov & Hutter 2017, without restarts
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else rate, params.epochs * steps - warmup, warmup_target=rate if warmup else None, warmup_steps=warmup
-        )
-    settings = {"learning_rate": rate, "weight_decay": params.weight_decay or None, "clipnorm": params.clipnorm}
-    try:
-        made = keras.optimizers.get({"class_name": params.optimizer, "config": settings})
-    except (ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"train.optimizer: {params.optimizer!r} cannot be made by Keras {keras.__version__}: {reason}") from None
-    if params.weight_decay:
-        made.exclude_from_weight_decay(var_names=["bias"])
-    return made
-
-
-def _measures(fitted: Preprocessor, truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     found = metrics.compute(fitted.task, truth, predicted)
-    loss = found["log_loss"] if "log_loss" in found else (found["rmse"] / fitted.target.std) ** 2
+    if weights is not None:
+        loss = metrics.compute(fitted.task, truth, predicted, weights[truth])["log_loss"]
+    elif "log_loss" in found:
+        loss = found["log_loss"]
+    else:
+        scale = fitted.forecast.targets if fitted.forecast else fitted.target
+        loss = _squared(*(heads.training_target(values, scale) for values in (truth, predicted)))
     return {"validation/loss": loss} | {f"validation/{name}": value for name, value in found.items()}
 
 
-@dataclass
-class Progress:
-    """How far a training has come: everything that it needs to go on as if nothing had happened."""
-
-    history: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = 0
-    best_weights: list[np.ndarray] = field(default_factory=list)
-
-    def add(self, row: dict[str, float], network: keras.Model) -> None:
-        """Note an epoch; keep the weights if it is the best."""
-        self.history.append(row)
-        if len(self.history) == 1 or row["validation/loss"] < self.history[self.best_epoch]["validation/loss"]:
-            self.best_epoch = len(self.history) - 1
-            self.best_weights = network.get_weights()
-
-    def write(self, file: Path, network: keras.Model) -> None:
-        """Write the state of network, optimizer and random generators to `file`, in one step."""
-        arrays = {f"state_{at}": np.asarray(variable) for at, variable in enumerate(_state(network))}
-        arrays |= {f"best_{at}": weight for at, weight in enumerate(self.best_weights)}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = file.with_name(f"{file.stem}.new.npz")
-        np.savez(fresh, allow_pickle=False, meta=json.dumps({"history": self.history, "best_epoch": self.best_epoch}), **arrays)
-        os.replace(fresh, file)
-
-    @classmethod
-    def read(cls, file: Path, network: keras.Model) -> Progress:
-        """The progress in `file`, its state put into `network`; none where there is no file."""
-        if not file.exists():
-            return cls()
-        with np.load(file, allow_pickle=False) as saved:
-            for at, variable in enumerate(_state(network)):
-                variable.assign(saved[f"state_{at}"])
-            best = [saved[f"best_{at}"] for at in range(len(network.weights))]
-            return cls(**json.loads(str(saved["meta"])), best_weights=best)
+def _squared(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.mean((a.astype("float64") - b) ** 2))
 
 
-def _state(network: keras.Model) -> list[Any]:
-    """Weights, the optimizer's variables, and the random generators of dropout."""
-    return [*network.variables, *network.optimizer.variables]
+@contextmanager
+def _averaged(network: keras.Model, made: Any, params: TrainParams) -> Iterator[None]:
+    """Inside the block the network has the moving average of its weights, where train.ema keeps one."""
+    if not params.ema:
+        yield
+        return
+    variables, copies = network.trainable_variables, lambda some: [np.array(keras.ops.convert_to_numpy(v)) for v in some]
+    kept = copies(variables)
+    # not by finalize_variable_values: on JAX it would let two variables share a buffer, and the next assignment frees it for both
+    for variable, value in zip(variables, copies(getattr(made, "inner_optimizer", made)._model_variables_moving_average), strict=True):
+        variable.assign(value)
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
+
+
+def outputs(network: keras.Model, fitted: Preprocessor, source: Side | Mapping[str, np.ndarray]) -> np.ndarray:
+    """The network's predictions for a side, or for inputs by name: see `heads.predictions` for shapes and units.
+
+    Rows are read and answered batch by batch, so that a forecast's windows are never held all at once.
+    """
+
+    def take(rows: slice) -> dict[str, np.ndarray]:
+        return (
+            inputs(source, fitted, rows) if isinstance(source, Side) else {name: np.asarray(block[rows]) for name, block in source.items()}
+        )
+
+    values = sum(block.size for block in take(slice(0, 1)).values())
+    size = max(FEWEST_ROWS, min(PREDICT_ROWS, PREDICT_VALUES // max(1, values)))
+    total = len(source) if isinstance(source, Side) else len(next(iter(source.values())))
+    begins = range(0, total, size)
+    return np.concatenate([heads.predictions(network.predict_on_batch(take(slice(at, at + size))), fitted) for at in begins])

@@ -1,67 +1,64 @@
-"""The multi-layer perceptron for table columns: inputs -> (batch, width)."""
+"""The multi-layer perceptron, for table columns and for whatever is made one vector: -> (batch, width)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
-import numpy as np
 
 from pipeline.config import ModelParams
-from pipeline.data.fitted import GRID, Preprocessor
-from pipeline.models.layers import OneHot, PiecewiseLinear
+from pipeline.data.fitted import Preprocessor
+from pipeline.models import columns
+from pipeline.models.blocks import activated, added, dropped, initializer, normalized
+from pipeline.models.members import MemberDense, Members
+from pipeline.models.steps import Pool
+
+LAYERS, WIDTH = 3, 192
 
 
-def encode(inputs: dict[str, Any], fitted: Preprocessor, model: ModelParams) -> Any:
-    """Join the encoded columns and send them through the hidden layers.
+def table(inputs: dict[str, Any], fitted: Preprocessor, model: ModelParams) -> Any:
+    """Join the encoded columns and send them through the hidden layers; several members see them each in its own way.
 
-    Numbers pass through a piecewise-linear encoding on train quantiles and a small dense layer each (with bins: 0 as
-    they are), categories as indicators.  `layers: 0` gives the encoded columns themselves: a linear model.
+    `layers: 0` gives the encoded columns themselves: a linear model.
     """
-    parts = []
-    if "number" in inputs:
-        parts.append(_numbers(inputs["number"], fitted, model))
-    if sizes := [len(category.tokens) for category in fitted.categories if category.tokens]:
-        known = [at for at, category in enumerate(fitted.categories) if category.tokens]
-        codes = inputs["category"]
-        if len(known) < len(fitted.categories):  # a column of rare values only has no indicator
-            codes = keras.ops.take(codes, known, axis=1)
-        parts.append(OneHot(sizes, name="one_hot")(codes))
-    x = parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="columns")(parts)
-    for at in range(1, model.layers + 1):
-        x = keras.layers.Dense(model.width, model.activation, kernel_initializer=initializer(model.activation), name=f"hidden_{at}")(x)
-        x = keras.layers.Dropout(model.dropout, name=f"dropout_{at}")(x)
+    x = columns.features(inputs, fitted, model)
+    if model.members > 1:
+        x = Members(model.members, name="members")(x)
+    return hidden(x, model)
+
+
+def picture(x: Any, model: ModelParams, *, prefix: str) -> Any:
+    """All pixels as one vector: (batch, height, width, channels) -> (batch, width)."""
+    return hidden(keras.layers.Flatten(name=f"{prefix}pixels")(x), model, prefix=prefix)
+
+
+def steps(x: Any, mask: Any, model: ModelParams, *, prefix: str) -> Any:
+    """All steps as one vector: (batch, steps, channels) -> (batch, width); those past the end are zeros."""
+    return hidden(keras.layers.Flatten(name=f"{prefix}steps")(x), model, prefix=prefix)
+
+
+def text(x: Any, mask: Any, model: ModelParams, *, prefix: str) -> Any:
+    """Mean and maximum of the tokens' embeddings: a bag of words (Iyyer et al. 2015, "Deep Unordered Composition")."""
+    return hidden(Pool(("mean", "max"), name=f"{prefix}bag")(x, mask), model, prefix=prefix)
+
+
+def hidden(x: Any, model: ModelParams, *, prefix: str = "", layers: int | None = None) -> Any:
+    """The hidden layers: (batch, [k,] features) -> (batch, [k,] width)."""
+    count = next(n for n in (layers, model.layers, LAYERS) if n is not None)
+    width = model.width or WIDTH
+    for at in range(1, count + 1):
+        y = dense(x, width, model, name=f"{prefix}hidden_{at}", norm=f"{prefix}norm_{at}")
+        y = dropped(y, model, name=f"{prefix}dropout_{at}")
+        # the first layer maps to the width: it has nothing to add to
+        x = added(x, y, model, at=at, of=count, name=f"{prefix}add_{at}") if model.residual and at > 1 else y
     return x
 
 
-def _numbers(numbers: Any, fitted: Preprocessor, model: ModelParams) -> Any:
-    if not model.bins:
-        return numbers
-    encoding = PiecewiseLinear([edges(number.grid, model.bins) for number in fitted.numbers], name="piecewise_linear")
-    x = encoding(numbers)  # (batch, features, bins)
-    bound = x.shape[-1] ** -0.5
-    x = keras.layers.EinsumDense(
-        "bfk,fke->bfe",
-        output_shape=(len(fitted.numbers), model.embedding),
-        bias_axes="fe",
-        activation="relu",
-        kernel_initializer=keras.initializers.RandomUniform(-bound, bound),
-        name="number_embedding",
-    )(x)
-    return keras.layers.Flatten(name="numbers")(x)
-
-
-def edges(grid: tuple[float, ...], bins: int) -> list[float]:
-    """Distinct bin edges: every (GRID / bins)-th of a feature's train quantiles."""
-    steps = np.unique(np.round(np.linspace(0, GRID, bins + 1)).astype(int))
-    return np.unique(np.asarray(grid, "float32")[steps]).astype(float).tolist()
-
-
-def initializer(activation: str) -> str:
-    """The initialization that keeps the variance of signals through layers with this activation.
-
-    He et al. 2015 for rectifiers and their smooth kin, LeCun for selu (Klambauer et al. 2017), Glorot & Bengio 2010 else.
-    """
-    if activation == "selu":
-        return "lecun_normal"
-    return "he_normal" if activation in ("relu", "leaky_relu", "elu", "gelu", "silu", "swish", "mish") else "glorot_uniform"
+def dense(x: Any, width: int, model: ModelParams, *, name: str, norm: str) -> Any:
+    """One hidden layer, normalized where the params say so: (batch, [k,] features) -> (batch, [k,] width)."""
+    kind = keras.layers.Dense if len(x.shape) == 2 else MemberDense
+    start = initializer(model)
+    if model.normalization in ("auto", "none"):
+        return kind(width, model.activation, kernel_initializer=start, name=name)(x)
+    y = kind(width, kernel_initializer=start, name=name)(x)
+    return activated(normalized(y, model, auto="none", name=norm), model, name=f"{name}_{model.activation}")

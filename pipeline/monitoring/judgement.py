@@ -48,7 +48,7 @@ def judge(
         current.frame,
         kinds,
         thresholds,
-        fitted.task,
+        "regression" if fitted.forecast else fitted.task,  # of a window's mean
         target=fitted.target.column,
         prediction=windows.PREDICTION,
         directory=folder,

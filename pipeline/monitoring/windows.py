@@ -13,6 +13,7 @@ import pandas as pd
 from pipeline.data.fitted import Preprocessor
 from pipeline.evaluation.metrics import PROBABILITY_FLOOR
 from pipeline.monitoring.drift import Kind
+from pipeline.monitoring.watching import course, features
 
 PREDICTION = "model prediction"
 
@@ -21,9 +22,9 @@ PREDICTION = "model prediction"
 class Window:
     """Rows with what the model made of them.
 
-    frame: (rows,) the columns that the model reads, PREDICTION, and the target's codes or values under its own name.
-    outputs: as in `heads.predictions`.  losses: (rows,) log loss or squared error, nan where there is no label.
-    groups: (rows,) codes; rows with an equal code belong together.
+    frame: (rows,) what is watched of the model's columns (`watching`), PREDICTION, and the target's codes or values under its
+    own name.  outputs: as in `heads.predictions`.  losses: (rows,) log loss or squared error, nan where there is no label.
+    groups: (rows,) codes; rows with an equal code belong together.  A row of a forecast is one of its windows.
     """
 
     frame: pd.DataFrame
@@ -42,7 +43,7 @@ class Window:
 def window(clean: pd.DataFrame, outputs: np.ndarray, fitted: Preprocessor, *, group: str | None) -> Window:
     """Rows of a clean table and the model's outputs for them, ready to be judged."""
     target = labels(clean[fitted.target.column], fitted)
-    frame = pd.DataFrame({name: _plain(clean[name]) for name in fitted.columns})
+    frame = features(clean, fitted)
     if fitted.task == "multiclass":
         frame[PREDICTION] = np.asarray(fitted.target.classes, dtype=object)[outputs.argmax(axis=1)]
         frame[fitted.target.column] = clean[fitted.target.column].astype(object)
@@ -51,6 +52,25 @@ def window(clean: pd.DataFrame, outputs: np.ndarray, fitted: Preprocessor, *, gr
         frame[fitted.target.column] = target
     groups = np.arange(len(clean)) if group is None else _codes(clean[group])
     return Window(frame, outputs, losses(target, outputs, fitted), groups)
+
+
+def forecast_window(
+    steps: Mapping[str, np.ndarray], past: np.ndarray, truth: np.ndarray, outputs: np.ndarray, fitted: Preprocessor, groups: np.ndarray
+) -> Window:
+    """Windows of a forecast, each as a row: the prediction and the target are means over steps and targets, less the last value seen.
+
+    Args:
+        steps: channels (windows, look_back) by column; past: the targets' (windows, look_back, targets), NaN where missing.
+        truth and outputs: (windows, horizon, targets) in the targets' units.
+    """
+    assert fitted.forecast is not None
+    scale = np.array([target.std or 1.0 for target in fitted.forecast.targets])
+    at = np.maximum.accumulate(np.where(np.isnan(past), 0, np.arange(past.shape[1])[:, None]), axis=1)[:, -1:]
+    last = np.take_along_axis(past, at, axis=1)  # (windows, 1, targets), the last known one
+    frame = course(steps)
+    frame[PREDICTION] = ((outputs - last) / scale).mean(axis=(1, 2))
+    frame[fitted.target.column] = ((truth - last) / scale).mean(axis=(1, 2))
+    return Window(frame, outputs, (((truth - outputs) / scale) ** 2).mean(axis=(1, 2)), groups)
 
 
 def _codes(groups: pd.Series) -> np.ndarray:
@@ -76,8 +96,8 @@ def reference(validation: Window, test: list[Window]) -> Window:
 
 
 def kinds(window: Window, fitted: Preprocessor) -> dict[str, Kind]:
-    """How each watched column is compared: the model's columns and its prediction."""
-    watched = [*fitted.columns, PREDICTION]
+    """How each watched column is compared: those of the model's columns, and its prediction."""
+    watched = [name for name in window.frame if name != fitted.target.column or name in fitted.columns]
     return {name: "number" if window.frame[name].dtype == np.float64 else "category" for name in watched}
 
 
@@ -124,12 +144,3 @@ def cut(rows: Window, size: int, *, most: int) -> Iterator[Window]:
     cuts[-1] = len(order)
     for start, end in pairwise(cuts):
         yield rows.take(order[start:end])
-
-
-def _plain(column: pd.Series) -> pd.Series:
-    """Numbers and dates (as days) as float64, all else as text or None."""
-    if pd.api.types.is_bool_dtype(column.dtype) or column.dtype == object:
-        return column.map(lambda value: None if value is None or value != value else str(value)).astype(object)
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return (column - pd.Timestamp(0)).dt.total_seconds() / 86400
-    return column.astype("float64")

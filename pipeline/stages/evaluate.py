@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline import files, paths, tracking
 from pipeline.config import EvaluateParams
 from pipeline.data import arrays
+from pipeline.data.arrays import Side
 from pipeline.data.fitted import Preprocessor
 from pipeline.models import device
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from pipeline.evaluation.intervals import Intervals
 
 log = logging.getLogger(__name__)
 
@@ -22,39 +30,96 @@ def run(seed: int, evaluate: EvaluateParams) -> None:
     import keras
 
     import pipeline.models.layers  # noqa: F401  (what model.keras is made of)
-    from pipeline.evaluation import figures, gallery, intervals, metrics
-    from pipeline.evaluation.baselines import Arrays, fit_baselines
-    from pipeline.models.fit import inputs, outputs
+    from pipeline.evaluation import figures
+    from pipeline.models.fit import outputs
 
     fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8"))
     train, test = arrays.load("train"), arrays.load("test")
-    network = keras.models.load_model(paths.MODEL, compile=False)
-    sizes = tuple(len(category.tokens) + 1 for category in fitted.categories)
-    rows = {side: Arrays(blocks.number, blocks.category, sizes, blocks.target) for side, blocks in (("train", train), ("test", test))}
-    baselines = fit_baselines(fitted.task, rows["train"], n_classes=len(fitted.target.classes), seed=seed)
-    found = {"network": outputs(network, fitted, inputs(test, fitted))} | {
-        name: predict(rows["test"]) for name, predict in baselines.items()
-    }
-    y = np.asarray(test.target)
-    result = intervals.bootstrap(
-        fitted.task, y, found, np.asarray(test.group), replicates=evaluate.replicates, confidence=evaluate.confidence, seed=seed
-    )
-    values = {model: {name: interval.value for name, interval in metrics.items()} for model, metrics in result.models.items()}
-    main = metrics.main_metric(fitted.task).name
+    network = keras.models.load_model(paths.MODEL, compile=False, safe_mode=True)
+    found = {"network": outputs(network, fitted, test)}
+    judge = _forecasts if fitted.forecast else _rows
+    judged = judge(fitted, train, test, found, seed, evaluate)
+    result, models = judged.intervals, judged.intervals.models
+    main = next(iter(models["network"]))
+    values = {model: {name: interval.value for name, interval in measured.items()} for model, measured in models.items()}
+    others = [model for model in models if model != "network"]
     with files.replaced(paths.METRICS.parent) as folder:
-        shown = {"test": values["network"], "baseline": {model: {main: values[model][main]} for model in baselines}}
+        shown = {"test": values["network"], "baseline": {model: {main: values[model][main]} for model in others}}
         files.write_json(folder / paths.METRICS.name, shown)
-        files.write_json(folder / "intervals.json", asdict(result))
+        files.write_json(folder / "intervals.json", asdict(result) | {"definitions": judged.definitions})
         np.save(folder / paths.OUTPUTS.name, found["network"])
-        for name, table in gallery.curves(fitted.task, y, found["network"]).items():
+        for name, table in judged.curves.items():
             files.write_csv(folder / f"{name}.csv", [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)])
-        for name, figure in gallery.drawn(fitted.task, y, found, fitted.target.classes).items():
+        for name, figure in judged.figures.items():
             figures.save(figure, folder / f"{name}.png")
     tracked = tracking.Run(files.read_json(paths.RUN)["run_id"])
     tracked.metrics({f"test/{name}": value for name, value in values["network"].items()})
-    tracked.metrics({f"test/{name}/{end}": getattr(i, end) for name, i in result.models["network"].items() for end in ("low", "high")})
-    tracked.metrics({f"baseline/{model}/{main}": values[model][main] for model in baselines})
+    tracked.metrics({f"test/{name}/{end}": getattr(i, end) for name, i in models["network"].items() for end in ("low", "high")})
+    tracked.metrics({f"baseline/{model}/{main}": values[model][main] for model in others})
     tracked.files([paths.METRICS.parent])
-    for name, i in result.models["network"].items():
-        others = ", ".join(f"{model} {values[model][name]:.5g}" for model in baselines)
-        log.info("%-18s %.5g [%.5g, %.5g]   (%s)", name, i.value, i.low, i.high, others)
+    for name, i in models["network"].items():
+        beside = ", ".join(f"{model} {values[model][name]:.5g}" for model in others)
+        log.info("%-18s %.5g [%.5g, %.5g]   (%s)", name, i.value, i.low, i.high, beside)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Intervals of network and baselines, tables of curves, figures, and what the baselines are, in words."""
+
+    intervals: Intervals
+    curves: Mapping[str, Mapping[str, np.ndarray]]
+    figures: Mapping[str, Figure]
+    definitions: Mapping[str, str]
+
+
+def _rows(fitted: Preprocessor, train: Side, test: Side, found: dict[str, np.ndarray], seed: int, evaluate: EvaluateParams) -> Judged:
+    """The network's outputs, to which those of the baselines are added, for rows that are independent or grouped."""
+    from pipeline.evaluation import baselines, gallery, intervals
+
+    sizes = tuple(len(category.tokens) + 1 for category in fitted.categories)
+    media = [name for name in train.more if name != "fold"]
+
+    def rows(side: Side) -> baselines.Arrays:
+        return baselines.Arrays(side.number, side.category, sizes, side.target, {name: side.more[name] for name in media})
+
+    models = baselines.fit_baselines(fitted.task, rows(train), n_classes=len(fitted.target.classes), seed=seed)
+    found |= {name: predict(rows(test)) for name, predict in models.items()}
+    y = np.asarray(test.target)
+    settings: dict[str, Any] = {"replicates": evaluate.replicates, "confidence": evaluate.confidence, "seed": seed}
+    result = intervals.bootstrap(fitted.task, y, found, np.asarray(test.group), **settings)
+    drawn = gallery.drawn(fitted.task, y, found, fitted.target.classes)
+    definitions = dict(baselines.DEFINITIONS) | ({"media": baselines.MEDIA} if media else {})
+    return Judged(result, gallery.curves(fitted.task, y, found["network"]), drawn, definitions)
+
+
+def _forecasts(fitted: Preprocessor, train: Side, test: Side, found: dict[str, np.ndarray], seed: int, evaluate: EvaluateParams) -> Judged:
+    """The same for windows, which overlap: blocks of them are drawn together."""
+    from pipeline.evaluation import forecast_figures, forecasting, intervals, metrics
+
+    forecast = fitted.forecast
+    assert forecast is not None
+    scales = forecasting.scales(train, forecast)
+    found |= {name: predict(test) for name, predict in forecasting.fit_forecasts(train, forecast, scales).items()}
+    y = forecasting.future(test, forecast)
+    block = evaluate.block or 2 * forecast.horizon
+    settings: dict[str, Any] = {"replicates": evaluate.replicates, "confidence": evaluate.confidence, "seed": seed}
+    result = intervals.bootstrap(
+        "forecast",
+        y,
+        found,
+        forecasting.blocks_of(test, block),
+        metrics=metrics.forecast_metrics(scales.deviation, scales.naive),
+        **settings,
+    )
+    steps = forecasting.by_step(y, found, scales)
+    seen = min(forecast.look_back, forecast_figures.SEEN * forecast.horizon)
+    some = np.linspace(0, len(y) - 1, min(len(y), forecast_figures.PANELS)).astype(int)
+    past = forecasting.past(test, forecast, some, scales.mean)[:, -seen:]
+    shown = {name: outputs[some] for name, outputs in found.items()}
+    names = [target.column for target in forecast.targets]
+    drawn = {
+        "forecast": forecast_figures.examples(past, y[some], shown, names, windows=some, of=len(y)),
+        "error_by_step": forecast_figures.error_by_step(steps),
+    }
+    definitions = {**forecasting.DEFINITIONS, "season": f"{scales.season} steps", "block": f"{block} steps are drawn together"}
+    return Judged(result, {"error_by_step": steps}, drawn, definitions)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline import files, fresh, packaging, paths, tracking
 from pipeline.config import MonitorParams, SplitParams
-from pipeline.data import splitting
+from pipeline.data import replaying, splitting
 from pipeline.data.engine import ROW_ID, engine, parquet_rows, read
 from pipeline.data.fitted import Preprocessor
 from pipeline.monitoring import windows
@@ -17,6 +17,8 @@ from pipeline.monitoring.judgement import judge, words
 
 log = logging.getLogger(__name__)
 ROWS_A_WINDOW = 10_000  # more tell nothing new, and cost memory and time
+HEAVY_ROWS_A_WINDOW = 1_000  # where rows hold pictures, sounds, texts or sequences
+FORECAST_WINDOWS = 600  # of a side
 
 
 def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
@@ -26,7 +28,9 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
     """
     fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8"))
     group = split.by if split.strategy in ("group", "stratified_group") else None
-    validation, test, production = _sides(fitted, group, monitor.max_windows * ROWS_A_WINDOW)
+    heavy = set(fitted.all_columns) != set(fitted.columns)
+    most = monitor.max_windows * (HEAVY_ROWS_A_WINDOW if heavy else ROWS_A_WINDOW)
+    validation, test, production = _forecasts(fitted) if fitted.forecast else _sides(fitted, group, most)
     control = list(windows.cut(test, monitor.window, most=monitor.max_windows))
     judged = []
     for at, part in enumerate(control, start=1):
@@ -40,8 +44,10 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
             found = judge(name, reference, current, fitted, monitor, seed, folder / name)
             summary.append(found)
             log.info("%-14s %5d rows  %-6s %s", name, found["rows"], found["state"], words(found))
-        there = {side: parquet_rows(paths.SPLIT / side / paths.ROWS) for side in ("test", "production")}
-        rows = {side: {"judged": len(part), "there": there[side]} for side, part in (("test", test), ("production", production))}
+        there = {side: parquet_rows(paths.SPLIT / side / paths.ROWS) for side in ("test", "production") if not fitted.forecast}
+        rows = {
+            side: {"judged": len(part), "there": there.get(side, len(part))} for side, part in (("test", test), ("production", production))
+        }
         files.write_json(folder / paths.MONITORED.name, {"rows": rows, "windows": summary, "false_alarm_rate": monitor.false_alarm_rate})
     tracked = tracking.Run(files.read_json(paths.RUN)["run_id"])
     for at, found in enumerate(summary):
@@ -59,6 +65,39 @@ def _sides(fitted: Preprocessor, group: str | None, most: int) -> list[windows.W
     outputs = packaging.outputs(fitted, fresh.predictions(paths.PACKAGE, _joined(raw)))
     whole = windows.window(_joined(clean), outputs, fitted, group=group)  # as one, so that group codes agree over the sides
     return [whole.take(rows) for rows in np.split(np.arange(len(whole)), np.cumsum([len(rows) for rows in raw])[:-1])]
+
+
+def _forecasts(fitted: Preprocessor) -> list[windows.Window]:
+    """The same for windows of a forecast: four of them a horizon, of which those that start within one horizon belong together."""
+    forecast = fitted.forecast
+    assert forecast is not None
+    tables = [paths.SPLIT / side / paths.ROWS for side in paths.SIDES]
+    sides, asked = [], []
+    with engine() as backend:
+        for at in range(1, len(tables)):
+            steps = replaying.steps(backend, tables[at], tables[:at], fitted)
+            stride = max(-(-forecast.horizon // 4), -(-len(steps) // FORECAST_WINDOWS))
+            some = np.arange(0, len(steps), stride)
+            sides.append((steps, some))
+            asked.append(replaying.window_rows(backend, paths.RAW / paths.ROWS, steps, some, forecast))
+    answers = fresh.answers(paths.PACKAGE, _joined(asked), [(list(asked[0].columns), None, forecast.look_back)])[0]
+    outputs = packaging.outputs(fitted, answers)
+    judged = []
+    for steps, some in sides:
+        own, outputs = outputs[: len(some)], outputs[len(some) :]
+        seen = replaying.seen(steps, some, forecast)
+        coming = steps.starts[some][:, None] + forecast.look_back + np.arange(forecast.horizon)
+        values = {name: steps.frame[name].to_numpy(dtype="float64", na_value=np.nan) for name in {*fitted.columns, *_targets(fitted)}}
+        past, truth = (np.stack([values[name][places] for name in _targets(fitted)], axis=-1) for places in (seen, coming))
+        groups = steps.series[some] * (len(steps.frame) + 1) + steps.starts[some] // forecast.horizon
+        channels = {name: values[name][seen] for name in fitted.columns}
+        judged.append(windows.forecast_window(channels, past, truth, own, fitted, groups))
+    return judged
+
+
+def _targets(fitted: Preprocessor) -> list[str]:
+    assert fitted.forecast is not None
+    return [target.column for target in fitted.forecast.targets]
 
 
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:

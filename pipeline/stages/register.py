@@ -7,15 +7,18 @@ import os
 import shutil
 
 import numpy as np
+import pandas as pd
 
 from pipeline import files, packaging, paths, tracking
 from pipeline.config import RegisterParams
-from pipeline.data import splitting
+from pipeline.data import replaying, splitting
 from pipeline.data.engine import engine
 from pipeline.data.fitted import Preprocessor
 
 log = logging.getLogger(__name__)
 REPLAYED = 20_000  # test rows, at most: as many again would find nothing new
+HEAVY_REPLAYED = 1_000  # where rows hold pictures, sounds, texts or sequences
+WINDOWS_REPLAYED = 20  # of a forecast
 EXAMPLES = 3  # rows kept in the package as an example of a request
 
 
@@ -23,12 +26,13 @@ def run(register: RegisterParams) -> None:
     """Write models/package, replay the raw test rows through it, register it once per content, write reports/register.json."""
     fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8"))
     trained = files.read_json(paths.RUN)
-    with engine() as backend:
-        rows = splitting.raw_rows(backend, paths.RAW / paths.ROWS, paths.SPLIT / "test" / paths.ROWS, most=REPLAYED)
+    rows, expected = _windows(fitted) if fitted.forecast else _rows(fitted)
     shutil.rmtree(paths.PACKAGE, ignore_errors=True)
-    digest = packaging.build(paths.PACKAGE, fitted, rows[list(fitted.columns)].head(EXAMPLES))
-    skew = packaging.check(paths.PACKAGE, fitted, rows, np.load(paths.OUTPUTS)[:REPLAYED])
-    log.info("%d raw test rows replayed in a fresh process: largest difference %.1e", len(rows), max(skew.values()))
+    example = rows[list(packaging.columns(fitted))].head(fitted.forecast.look_back if fitted.forecast else EXAMPLES)
+    digest = packaging.build(paths.PACKAGE, fitted, example)
+    skew = packaging.check(paths.PACKAGE, fitted, rows, expected)
+    what = f"{len(expected)} test windows" if fitted.forecast else f"{len(rows)} raw test rows"
+    log.info("%s replayed in a fresh process: largest difference %.1e", what, max(skew.values()))
     experiment = os.environ.get("DVC_EXP_NAME")  # an experiment moves no alias
     version = tracking.register(
         paths.PACKAGE,
@@ -42,3 +46,25 @@ def run(register: RegisterParams) -> None:
     files.write_json(paths.REGISTERED, found)
     state = f"version {version['version']}" if version else "not registered"
     log.info("%s %s%s", register.name, state, f", alias {version['alias']}" if version.get("alias") else "")
+
+
+def _rows(fitted: Preprocessor) -> tuple[pd.DataFrame, np.ndarray]:
+    """Raw test rows and the network's outputs for them as evaluate measured them."""
+    most = REPLAYED if set(fitted.all_columns) == set(fitted.columns) else HEAVY_REPLAYED
+    with engine() as backend:
+        rows = splitting.raw_rows(backend, paths.RAW / paths.ROWS, paths.SPLIT / "test" / paths.ROWS, most=most)
+    return rows, np.load(paths.OUTPUTS, mmap_mode="r")[:most]
+
+
+def _windows(fitted: Preprocessor) -> tuple[pd.DataFrame, np.ndarray]:
+    """The same for some windows of a forecast, evenly drawn."""
+    assert fitted.forecast is not None
+    outputs = np.load(paths.OUTPUTS, mmap_mode="r")
+    train, validation, test = (paths.SPLIT / side / paths.ROWS for side in paths.SIDES[:3])
+    with engine() as backend:
+        steps = replaying.steps(backend, test, [train, validation], fitted)
+        if len(steps) != len(outputs):
+            raise packaging.SkewError(f"evaluate measured {len(outputs)} windows of test, {len(steps)} are found again")
+        some = np.unique(np.linspace(0, len(steps) - 1, WINDOWS_REPLAYED).astype(int))
+        rows = replaying.window_rows(backend, paths.RAW / paths.ROWS, steps, some, fitted.forecast)
+    return rows, outputs[some]

@@ -10,13 +10,14 @@ import jinja2
 from pipeline import files, paths, summary
 
 log = logging.getLogger(__name__)
+PICTURES = ("forecast", "error_by_step", "roc", "residuals", "calibration", "precision_recall", "confusion")
 
 
 def run() -> None:
     """Write reports/index.html: result against baselines, curves, data, monitored windows, links; pictures included."""
     found = summary.facts()
     environment = jinja2.Environment(loader=jinja2.PackageLoader("pipeline"), autoescape=True, undefined=jinja2.StrictUndefined)
-    names = [f"evaluate/{name}.png" for name in ("roc", "residuals", "calibration", "precision_recall", "confusion")]
+    names = [f"evaluate/{name}.png" for name in PICTURES]
     pictures = [file for name in ("train/learning_curves.png", *names) if (file := paths.REPORTS / name).exists()]
     page = environment.get_template("index.html").render(
         found,

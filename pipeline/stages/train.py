@@ -1,4 +1,4 @@
-"""Train: one network, one MLflow run.  Run: `python -m pipeline train`."""
+"""Train: one network or an ensemble, one MLflow run.  Run: `python -m pipeline train`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from ruamel.yaml import YAML
 from tqdm import tqdm
 
@@ -16,51 +18,101 @@ from pipeline.data import arrays
 from pipeline.data.fitted import Preprocessor
 from pipeline.models import device
 
+if TYPE_CHECKING:
+    from pipeline.models.crossvalidation import CrossValidated
+    from pipeline.models.fit import Fitted
+
 log = logging.getLogger(__name__)
 
 
 def run(seed: int, model: ModelParams, train: TrainParams) -> None:
     """Train with best.yaml's values over params.yaml's; write models/model.keras, models/run.json, reports/train/."""
-    computer = device.start(train.device)
-    from pipeline.evaluation import figures
-    from pipeline.models.build import save
-    from pipeline.models.fit import fit
+    computer = device.start(train.device, train.backend)
+    from pipeline.models import ensembling, explain
+    from pipeline.models.build import build, save, serving
+    from pipeline.models.crossvalidation import cross_validate
+    from pipeline.models.feeding import class_weights
+    from pipeline.models.fit import actual, fit, measures, outputs
 
     best = YAML(typ="safe").load(paths.BEST.read_text(encoding="utf-8"))
     now = override({"model": model, "train": train}, best["params"])
     sides = {side: arrays.load(side) for side in paths.SIDES[:2]}
     fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8"))
-    key = lineage.fingerprint(code=Path(__file__), data=arrays.files(*sides), params={"seed": seed, **now})
+    data = [*arrays.files(*sides), *([Path(train.start_from)] if train.start_from else [])]
+    key = lineage.fingerprint(code=Path(__file__), data=data, params={"seed": seed, **now})
     checkpoint = paths.state() / "checkpoints" / f"{key}.npz"
+    kept = lambda part: checkpoint.with_stem(f"{key}-{part}")  # noqa: E731
     name = Path(files.read_json(paths.SOURCE)["source"]).stem
     tags = {**lineage.commit(), **lineage.environment(), "stage": "train", "fingerprint": key, "study": best["from"].get("study", "")}
-    tags |= {"device": computer, "family": "mlp"}
+    plan = explain.explain(network := build(fitted, now["model"], seed), fitted, now["train"].batch_size, now["model"])
+    explain.require_memory(explain.explain(network, fitted, 1), computer)  # a larger batch goes through in parts
+    log.info("%s", explain.sentence(plan))
+    tags |= {"device": computer, "backend": train.backend, "family": "+".join(dict.fromkeys(plan["encoders"].values()))}
 
     with tracking.training(name, checkpoint.with_suffix(".run"), tags) as tracked:
         tracked.params({"seed": seed, **now})
         tracked.inputs(tracking.DataInput(name, f"data/split/{s}", lineage.digest(arrays.files(s)), len(sides[s]), s) for s in sides)
-        show = _progress(now["train"].epochs)
+        how: dict[str, Any] = {"model": now["model"], "params": now["train"]}
+        results = []
+        for at, one in enumerate(ensembling.seeds(seed, now["train"].ensemble)):
+            prefix, show = f"network_{at}/" if at else "", _progress(now["train"].epochs)
 
-        def on_epoch(epoch: int, row: Mapping[str, float]) -> None:
-            show(epoch, row)
-            tracked.metrics(row, step=epoch)
+            def on_epoch(epoch: int, row: Mapping[str, float], prefix: str = prefix, show: Any = show) -> None:
+                show(epoch, row)
+                tracked.metrics({f"{prefix}{name}": value for name, value in row.items()}, step=epoch)
 
-        result = fit(fitted, *sides.values(), model=now["model"], params=now["train"], seed=seed, on_epoch=on_epoch, checkpoint=checkpoint)
-        final = {k: v for k, v in result.best.items() if k != "seconds"}
-        with files.replaced(paths.REPORTS / "train") as folder:
-            rows = [{"epoch": at, **row} for at, row in enumerate(result.history)]
-            files.write_csv(folder / "history.csv", [{k: v for k, v in row.items() if k != "seconds"} for row in rows])
-            curves = {"loss": [row["train/loss"] for row in result.history], "val_loss": [row["validation/loss"] for row in result.history]}
-            figures.save(figures.learning_curves(curves), folder / "learning_curves.png")
-            shown = {"epochs": len(result.history), "best_epoch": result.best_epoch, "train_loss": final["train/loss"]}
-            files.write_json(folder / "metrics.json", {**shown, "validation_loss": final["validation/loss"]})
+            file = kept(f"network-{at}") if at else checkpoint
+            results.append(fit(fitted, *sides.values(), **how, seed=one, on_epoch=on_epoch, checkpoint=file, diagnose=not at))
+        network, final = ensembling.mean([serving(result.model) for result in results]), dict(results[0].best)
+        if len(results) > 1:
+            weights = class_weights(sides["train"].target, fitted, now["train"])
+            final |= measures(fitted, actual(sides["validation"], fitted), outputs(network, fitted, sides["validation"]), weights)
+        crossed = None
+        if now["train"].cross_validation:
+            crossed = cross_validate(fitted, *sides.values(), **how, seed=seed, checkpoint=lambda fold: kept(f"fold-{fold}"), on_fold=_tell)
+            tracked.metrics({f"cross_validation/{key}/{k}": v for key, row in crossed.table().items() for k, v in row.items()})
+        _report(results, final, crossed, plan)
         paths.MODELS.mkdir(exist_ok=True)
-        save(result.model, paths.MODEL)
+        save(network, paths.MODEL)
         files.write_json(paths.RUN, {"run_id": tracked.id, "experiment": name, "fingerprint": key, "tuned": best["params"]})
-        tracked.metrics({f"best/{k}": v for k, v in final.items()} | {"best/epoch": result.best_epoch})
+        tracked.metrics({f"best/{k}": v for k, v in final.items() if k != "seconds"} | {"best/epoch": results[0].best_epoch})
         tracked.files([paths.REPORTS / "train", paths.MODEL, paths.PREPROCESSOR, paths.PARAMS, paths.BEST])
-    checkpoint.unlink(missing_ok=True)
-    log.info("best of %d epochs: %d (%s)", len(result.history), result.best_epoch + 1, ", ".join(f"{k} {v:.4f}" for k, v in final.items()))
+    for file in checkpoint.parent.glob(f"{key}*.npz"):
+        file.unlink()
+    shown = ", ".join(f"{k} {v:.4f}" for k, v in final.items() if k.startswith(("train/loss", "validation/")))
+    log.info("best of %d epochs: %d (%s)", len(results[0].history), results[0].best_epoch + 1, shown)
+
+
+def _report(results: list[Fitted], final: Mapping[str, float], crossed: CrossValidated | None, plan: Mapping[str, Any]) -> None:
+    """Write reports/train: the network in figures, the course of training, its diagnosis, and what cross-validation found."""
+    from pipeline.evaluation import figures
+    from pipeline.models import diagnosis
+
+    first = results[0]
+    with files.replaced(paths.REPORTS / "train") as folder:
+        for at, result in enumerate(results):
+            rows = [{"epoch": epoch, **row} for epoch, row in enumerate(result.history)]
+            file = folder / (f"history_network_{at}.csv" if at else "history.csv")
+            files.write_csv(file, [{k: v for k, v in row.items() if k != "seconds"} for row in rows])
+        curves = {"loss": [row["train/loss"] for row in first.history], "val_loss": [row["validation/loss"] for row in first.history]}
+        figures.save(figures.learning_curves(curves), folder / "learning_curves.png")
+        shown = {"epochs": len(first.history), "best_epoch": first.best_epoch, "train_loss": final["train/loss"]}
+        files.write_json(folder / "metrics.json", {**shown, "validation_loss": final["validation/loss"]})
+        files.write_json(folder / "network.json", {key: value for key, value in plan.items() if key != "summary"})
+        files.write_text(folder / "network.txt", plan["summary"] + "\n")
+        words = diagnosis.words(first.looks)
+        files.write_json(folder / "diagnosis.json", {"words": words, "epochs": first.looks})
+        if crossed is not None:
+            files.write_json(folder / "cross_validation.json", {"metrics": crossed.table(), "folds": crossed.folds})
+            (folder / "out_of_fold").mkdir()
+            for side in paths.SIDES[:2]:
+                np.save(folder / "out_of_fold" / f"{side}.npy", getattr(crossed, side))
+    for line in words:
+        log.warning("%s", line)
+
+
+def _tell(fold: int, row: Mapping[str, float]) -> None:
+    log.info("fold %d: %s", fold, ", ".join(f"{k} {v:.4f}" for k, v in row.items()))
 
 
 def _progress(epochs: int) -> Callable[[int, Mapping[str, float]], None]:

@@ -40,7 +40,7 @@ def _search(
     seed: int, model: ModelParams, train: TrainParams, tune: TuneParams
 ) -> tuple[dict[str, Scalar], list[dict[str, Any]], dict[str, Any]]:
     """The best values, all trials, and what best.yaml says of where its values come from."""
-    device.start(train.device)
+    device.start(train.device, train.backend)
     from pipeline import tuning
     from pipeline.models.fit import fit
 
@@ -49,7 +49,7 @@ def _search(
     fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8"))
     study = lineage.fingerprint(
         code=Path(__file__),
-        data=arrays.files(*paths.SIDES[:2]),
+        data=[*arrays.files(*paths.SIDES[:2]), *([Path(train.start_from)] if train.start_from else [])],
         params={"seed": seed, **sections, "tune": tune.model_dump(exclude={"trials"})},  # more trials continue the study
     )
 

@@ -9,11 +9,9 @@ import pyarrow as pa
 import pytest
 
 from pipeline import paths
-from pipeline.config import ModelParams
 from pipeline.data import arrays, splitting
-from pipeline.data.fitted import Category, Image, Number, Preprocessor, Sequence, Target
+from pipeline.data.fitted import Category, Number, Preprocessor, Sequence, Target
 from pipeline.errors import UserError
-from pipeline.models.build import build
 from pipeline.stages import normalize
 
 
@@ -119,13 +117,3 @@ def test_blocks_beyond_the_table_s_stand_in_more(tmp_path, monkeypatch):
     more = arrays.load("test").more
     assert more["sequence"].tolist() == [[[1], [0]], [[3], [4]]]
     assert more["sequence_length"].tolist() == [1, 2]
-
-
-def test_a_network_for_tables_refuses_data_without_numbers_and_categories():
-    fitted(1, 0).require_table()
-    fitted(0, 1).require_table()
-    pictures = replace(fitted(0, 0), images=(Image("i", 2, 2, 1),), sequence=Sequence(("s",), 2, (0.0,), (1.0,)))
-    with pytest.raises(UserError, match=r"mlp reads number and category columns, but these data hold image, sequence columns only$"):
-        pictures.require_table()
-    with pytest.raises(UserError, match="hold image, sequence columns only"):
-        build(pictures, ModelParams(), seed=0)

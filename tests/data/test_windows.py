@@ -110,5 +110,3 @@ def test_equal_times_and_too_few_steps_are_told(workspace):
 def test_scaling_for_a_forecast_bends_nothing(workspace):
     fitted, _ = prepared(workspace, steps(52), numeric="robust")
     assert not any(number.smooth_clip for number in fitted.numbers)
-    with pytest.raises(UserError, match="makes no forecast yet"):
-        fitted.require_table()

@@ -88,7 +88,7 @@ def test_one_kind_of_columns_suffices(columns: str) -> None:
 
 def test_no_columns_and_no_rows_are_the_users_mistakes() -> None:
     full = table("binary")
-    with pytest.raises(UserError, match="expected number or category columns, found none"):
+    with pytest.raises(UserError, match="expected columns of inputs, found none"):
         fit_baselines("binary", Arrays(full.number[:, :0], full.category[:, :0], (), full.target), seed=0)
     with pytest.raises(UserError, match="expected training rows, found none"):
         fit_baselines("binary", full.take(slice(0)), seed=0)

@@ -134,7 +134,7 @@ def test_classes_and_confusion() -> None:
 
 
 def test_main_metrics() -> None:
-    assert [main_metric(task).name for task in METRICS] == ["auc", "log_loss", "rmse"]
+    assert [main_metric(task).name for task in METRICS] == ["auc", "log_loss", "rmse", "rmse"]
     assert not main_metric("regression").higher_is_better
     assert isinstance(main_metric("multiclass"), Additive)
 

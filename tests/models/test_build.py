@@ -8,8 +8,8 @@ from conftest_models import preprocessor
 
 from pipeline.config import ModelParams
 from pipeline.errors import UserError
-from pipeline.models import heads, mlp
-from pipeline.models.build import build, save
+from pipeline.models import columns
+from pipeline.models.build import build, save, serving
 
 
 def params(**keys):
@@ -55,14 +55,66 @@ def test_one_seed_gives_one_set_of_weights():
     assert any((a != b).any() for a, b in zip(first, other, strict=True))
 
 
-def test_unknown_activation_is_named():
-    with pytest.raises(UserError, match=r"model\.activation: 'relux' is no activation"):
-        build(preprocessor("binary"), params(activation="relux"), seed=1)
+@pytest.mark.parametrize("key", ["activation", "initializer"])
+def test_an_unknown_activation_or_initializer_is_named(key):
+    with pytest.raises(UserError, match=rf"model\.{key}: 'relux' is no {key} of Keras"):
+        build(preprocessor("binary"), params(**{key: "relux"}), seed=1)
+
+
+def test_initialization_follows_the_activation_unless_named():
+    def kernel(**keys):
+        network = build(preprocessor("binary", 3, 0), params(width=400, bins=0, **keys), seed=1)
+        return np.asarray(network.get_layer("hidden_2").kernel)
+
+    assert kernel(activation="relu").std() == pytest.approx((2 / 400) ** 0.5, rel=0.02)  # He
+    assert kernel(activation="selu").std() == pytest.approx((1 / 400) ** 0.5, rel=0.02)  # LeCun
+    assert np.abs(kernel(activation="tanh")).max() == pytest.approx((6 / 800) ** 0.5, rel=0.01)  # Glorot
+    named = kernel(activation="relu", initializer="orthogonal")
+    np.testing.assert_allclose(named @ named.T, np.eye(400), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("keys", "names"),
+    [
+        ({"normalization": "layer"}, {"norm_1", "hidden_1_silu"}),
+        ({"normalization": "batch"}, {"norm_2", "hidden_2_silu"}),
+        ({"residual": True, "stochastic_depth": 0.5}, {"add_2", "add_2_depth"}),
+        ({"number_encoding": "periodic"}, {"periodic", "number_embedding"}),
+        ({"one_hot": 1}, {"category_embedding", "categories"}),
+        ({"members": 3}, {"members", "output"}),
+    ],
+)
+def test_options_of_a_table_s_network(keys, names):
+    network = build(preprocessor("binary", 2, 1), params(**keys), seed=1)
+    assert names <= {layer.name for layer in network.layers}
+    assert np.isfinite(serving(network).predict(some_inputs(), verbose=0)).all()
+
+
+def test_a_residual_layer_adds_to_what_it_is_given_and_is_left_out_for_a_share_of_rows():
+    network = build(preprocessor("binary", 2, 0), params(residual=True, stochastic_depth=0.5, dropout=0.0), seed=1)
+    numbers = np.random.default_rng(0).normal(size=(400, 2)).astype("float32")
+    inner = keras.Model(network.input, [network.get_layer(name).output for name in ("dropout_1", "dropout_2", "add_2")])
+    before, branch, after = (np.asarray(out) for out in inner({"number": numbers}, training=False))
+    np.testing.assert_allclose(after, before + branch, rtol=1e-6)
+    before, branch, after = (np.asarray(out) for out in inner({"number": numbers}, training=True))
+    left_out = np.isclose(after, before).all(axis=1)
+    assert 0.4 < left_out.mean() < 0.6
+    np.testing.assert_allclose(after[~left_out], (before + 2 * branch)[~left_out], rtol=1e-4, atol=1e-5)  # kept on average
+
+
+def test_serving_shares_its_weights_and_is_the_network_itself_without_members():
+    alone = build(preprocessor("binary"), params(), seed=1)
+    assert serving(alone) is alone
+    network = build(preprocessor("binary"), params(members=3), seed=1)
+    asked = serving(network)
+    assert [weight.path for weight in asked.weights] == [weight.path for weight in network.weights]
+    network.set_weights([np.zeros_like(weight) for weight in network.get_weights()])
+    np.testing.assert_allclose(asked.predict(some_inputs(), verbose=0), 0.5)
 
 
 def test_edges_are_distinct_train_quantiles():
     grid = tuple([0.0] * 200 + list(np.linspace(0, 1, 57)))
-    found = mlp.edges(grid, 8)
+    found = columns.edges(grid, 8)
     assert found == sorted(set(found))
     assert found[0] == 0.0
     assert found[-1] == 1.0
@@ -77,9 +129,3 @@ def test_saving_twice_gives_the_same_bytes_and_the_same_answers(tmp_path):
         assert json.loads(archive.read("metadata.json"))["date_saved"] == "1980-01-01@00:00:00"
     again = keras.models.load_model(tmp_path / "a.keras", compile=False)
     np.testing.assert_array_equal(again.predict(some_inputs(), verbose=0), network.predict(some_inputs(), verbose=0))
-
-
-def test_regression_target_is_standardized_for_training_and_restored_in_predictions():
-    fitted = preprocessor("regression")
-    np.testing.assert_allclose(heads.training_target(np.array([10.0, 14.0], "float32"), fitted.target), [0.0, 2.0])
-    np.testing.assert_allclose(heads.predictions(np.array([[0.0], [2.0]], "float32"), fitted), [10.0, 14.0])

@@ -109,3 +109,17 @@ def test_many_rows_make_larger_windows_rather_than_more():
     assert [len(part) for part in windows.cut(whole, 10, most=4)] == [250] * 4
     assert len(windows.sample(whole, 300)) == 300
     assert windows.sample(whole, 2000) is whole
+
+
+def test_windows_of_a_forecast_are_told_from_their_last_value():
+    from pipeline.data.fitted import Forecast, Number
+
+    targets = (Target("y", std=2.0),)
+    fitted = Preprocessor("forecast", targets[0], (Number("y", "value"),), (), {}, forecast=Forecast("t", None, 3, 2, targets))
+    past = np.array([[[1.0], [2.0], [5.0]], [[1.0], [4.0], [np.nan]]])
+    truth, outputs = np.array([[[7.0], [9.0]], [[4.0], [4.0]]]), np.array([[[5.0], [5.0]], [[6.0], [4.0]]])
+    made = windows.forecast_window({"y": past[:, :, 0]}, past, truth, outputs, fitted, np.array([0, 1]))
+    assert made.frame[windows.PREDICTION].tolist() == [0.0, 0.5]  # in deviations of train
+    assert made.frame["y"].tolist() == [1.5, 0.0]
+    assert made.losses.tolist() == [2.5, 0.5]
+    assert windows.kinds(made, fitted)["y (end)"] == "number"
