@@ -7,7 +7,7 @@ READY := $(VENV)/$(LOCK).ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DO_NOT_TRACK := true
 
-.PHONY: help run test check check-all check-gpu lock
+.PHONY: help run test examples check check-all check-gpu lock
 help:           ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
 
@@ -23,8 +23,11 @@ check: $(VENV)/requirements-check.lock.ready  ## lint, types and the slower test
 	mypy pipeline
 	python -m pytest -q -m slow
 
+examples: $(READY)  ## run every example and print what came of it
+	python benchmarks/examples.py
+
 check-all: check  ## all checks, and the benchmarks behind docs/performance.md
-	for file in data_stages noop first_repro quality preprocessing data; do python benchmarks/$$file.py || exit 1; done
+	for file in data_stages noop first_repro quality preprocessing data training leakage; do python benchmarks/$$file.py || exit 1; done
 
 check-gpu: $(READY)  ## the tests that need a GPU (with LOCK=requirements-gpu.lock)
 	python -m pytest -q -m gpu

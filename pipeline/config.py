@@ -371,7 +371,7 @@ class TrainParams(Section):
     ema: float = Field(0.0, ge=0, lt=1)
     """Decay of a moving average of the weights over steps (about 0.999), which is then validated and kept; 0 keeps none."""
     loss: Literal["auto", "mse", "mae", "huber"] = "auto"
-    """Loss of a regression or forecast; auto takes mse, and classes always have cross-entropy."""
+    """Loss of a regression or forecast; auto takes mse for a regression and huber for a forecast. Classes always have cross-entropy."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """Share of each label spread evenly over all classes."""
     focal: float = Field(0.0, ge=0)

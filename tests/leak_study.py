@@ -85,6 +85,10 @@ def sided(table: Drawn) -> Iterator[Sided]:
         yield Sided(backend, made, table, schema, split)
 
 
+def _of(kind: str, found: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in found if finding.kind == kind]
+
+
 SEARCHES: dict[Callable, Callable[[Sided], Iterable[Finding]]] = {
     **dict.fromkeys(TARGETS, Sided.given),
     **dict.fromkeys(TOGETHER, lambda on: identities(on.backend, on.train, on.schema, {})),
@@ -92,7 +96,7 @@ SEARCHES: dict[Callable, Callable[[Sided], Iterable[Finding]]] = {
     **dict.fromkeys(
         ROWS, lambda on: [*shared(on.backend, on.rows, on.schema, on.split), *changed_copies(on.seen()), *noisy_copies(on.seen())]
     ),
-    **dict.fromkeys(ENTITIES, lambda on: [*shared(on.backend, on.rows, on.schema, on.split), *profiles(on.seen())]),
+    **dict.fromkeys(ENTITIES, lambda on: [*_of("entity", shared(on.backend, on.rows, on.schema, on.split)), *profiles(on.seen())]),
     **dict.fromkeys(LATER, lambda on: future(on.backend, on.train, on.schema, on.split)),
     flipped: lambda on: label_errors(on.seen()),
     drift: lambda on: shift(on.seen()),
@@ -119,7 +123,7 @@ def honest(make: Callable, seed: int) -> tuple[bool, list[str]]:
 
 def _right(found: list[Finding], on: Sided) -> float:
     """The share of the rows listed as wrongly labelled whose label was turned."""
-    listed = {row for finding in found if finding.kind == "suspected_labels" for row, _ in finding.details["examples"]}
+    listed = {row for finding in _of("suspected_labels", found) for row, _ in finding.details["examples"]}
     turned = on.backend.to_pandas(on.rows.select(ROW_ID, "x")).merge(on.table.frame.loc[on.table.frame["mark"], ["x"]].drop_duplicates())
     return len(listed & set(turned[ROW_ID])) / len(listed)
 

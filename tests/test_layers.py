@@ -86,7 +86,7 @@ def test_each_library_stands_where_the_design_puts_it():
     assert users("mlflow") == {"tracking.py", "pyfunc.py"}
     assert users("optuna") == {"tuning.py"}
     assert {Path(file).parts[0] for file in users("evidently")} == {"monitoring"}
-    assert users("tensorflow") <= {"models/device.py"}
+    assert users("tensorflow") <= {"models/device.py", "models/stepping.py"}
     assert {file for file in users("keras") if not file.startswith(("models/", "stages/"))} == {"predict.py"}
     assert users("dvc") == users("statsmodels") == set()
 
@@ -98,14 +98,16 @@ def test_a_data_stage_reaches_no_heavy_library(stage):
 
 def test_what_a_model_package_carries_is_small_and_needs_few_libraries():
     carried = closure(HOME / "predict.py", HOME / "pyfunc.py")
-    modalities = {f"data/{file}.py" for file in ("audio", "encoding", "fitted", "frozen", "image", "media", "numeric", "sequence", "text")}
+    modalities = {
+        f"data/{file}.py" for file in ("asking", "audio", "encoding", "fitted", "frozen", "image", "media", "numeric", "sequence", "text")
+    }
     assert {name(file) for file in carried if file.name != "__init__.py"} == modalities | {
-        "predict.py", "pyfunc.py", "errors.py", "models/heads.py", "models/layers.py",
+        "predict.py", "pyfunc.py", "errors.py", *(f"models/{file}.py" for file in ("heads", "instance", "layers", "members", "steps")),
     }  # fmt: skip
     third_party = libraries(*carried) - set(sys.stdlib_module_names) - {"pipeline"}
     only_where_there_are_such_columns = {"PIL", "scipy", "soundfile", "tokenizers"}
     assert third_party == {"duckdb", "keras", "mlflow", "numpy", "pandas", "pyarrow"} | only_where_there_are_such_columns
-    assert sum(len(file.read_text().splitlines()) for file in carried) < 1500
+    assert sum(len(file.read_text().splitlines()) for file in carried) < 2200
 
 
 SEEN = """
