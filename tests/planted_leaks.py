@@ -299,7 +299,7 @@ def running(seed: int) -> Planted:
 
 
 def flipped(seed: int) -> Planted:
-    """One label in twenty turned into another, where a column otherwise tells the class (were classes nearer, honest rows would look wrong)."""
+    """One label in twenty turned into another, where a column tells the class: were classes nearer, honest rows would look wrong."""
     made = drawn(seed, ("binary", "multiclass")[seed % 2], columns=(3, 10))
     names = made.classes()
     column = made.frame["t"].map({name: at for at, name in enumerate(names)}) * 6 + made.rng.normal(size=len(made.frame))
