@@ -19,6 +19,7 @@ from pipeline.errors import UserError
 from pipeline.models import heads
 
 BATCH = 8192
+PREPARED = 2**17  # rows of a table whose inputs are held at once
 HEAVY_BATCH = 256  # of pictures, sounds, texts and sequences
 
 
@@ -66,9 +67,13 @@ class Model:
         if self.fitted.forecast:
             return self._steps(rows, asking.windows(rows, self.fitted.forecast, self.written))
         rows = self._opened(rows)
-        step = BATCH if set(self.inputs) <= {"number", "category"} else HEAVY_BATCH
-        starts = range(0, max(len(rows), 1), step)
-        parts = [self._asked(self.frozen.prepare(rows.iloc[start : start + step], self.inputs)) for start in starts]
+        step = PREPARED if set(self.inputs) <= {"number", "category"} else HEAVY_BATCH
+        parts = []
+        for start in range(0, max(len(rows), 1), step):
+            some = rows.iloc[start : start + step]
+            inputs = self.frozen.prepare(some, self.inputs)
+            batches = range(0, max(len(some), 1), BATCH)
+            parts += [self._asked({name: block[at : at + BATCH] for name, block in inputs.items()}) for at in batches]
         return heads.predictions(np.concatenate(parts), self.fitted)
 
     def prepare(self, rows: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -1,16 +1,15 @@
 """Real data sets through the data stages with nothing given but data, split and, for one, clean.duplicates.
 
-They lie beside a development checkout and are not part of the repository: without them these tests are skipped.
+See `development_sets`.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from development_sets import SETS, needed
 
 from pipeline import files, paths
 from pipeline.cli import run_stage
@@ -19,10 +18,9 @@ from pipeline.data.fitted import Preprocessor
 from pipeline.data.schema import Schema
 from pipeline.params_file import load
 
-SETS = Path(__file__).parents[2] / "shared" / "datasets"
 CHANNELS = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not SETS.is_dir(), reason="the development data sets are not here")]
+pytestmark = [pytest.mark.slow, needed]
 
 
 class Prepared:

@@ -99,7 +99,8 @@ def test_a_data_stage_reaches_no_heavy_library(stage):
 def test_what_a_model_package_carries_is_small_and_needs_few_libraries():
     carried = closure(HOME / "predict.py", HOME / "pyfunc.py")
     modalities = {
-        f"data/{file}.py" for file in ("asking", "audio", "encoding", "fitted", "frozen", "image", "media", "numeric", "sequence", "text")
+        f"data/{file}.py"
+        for file in ("asking", "audio", "encoding", "fitted", "frozen", "image", "media", "numeric", "sequence", "starts", "text")
     }
     assert {name(file) for file in carried if file.name != "__init__.py"} == modalities | {
         "predict.py", "pyfunc.py", "errors.py", *(f"models/{file}.py" for file in ("heads", "instance", "layers", "members", "steps")),

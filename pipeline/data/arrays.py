@@ -53,6 +53,11 @@ def load(side: str) -> Side:
     return Side(number, category, target, group, more)
 
 
+def windowed(steps: np.ndarray, starts: np.ndarray, offset: int, length: int) -> np.ndarray:
+    """The `length` steps from each start plus `offset` on: (steps, channels) -> (starts, length, channels)."""
+    return np.asarray(steps[np.asarray(starts)[:, None] + np.arange(offset, offset + length)])
+
+
 def files(*sides: str) -> list[Path]:
     """All that a network learns from on these sides: the preprocessing and the arrays."""
     return [paths.PREPROCESSOR, *(file for side in sides for file in sorted((paths.NORMALIZED / side).glob("*.npy")))]

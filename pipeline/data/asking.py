@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data.fitted import Forecast
+from pipeline.data.starts import HOLE
 from pipeline.errors import UserError
 
-HOLE = 1.5  # of the usual time between steps, from which a step is missing: as in training
 SHOWN = 5  # series named in a message
 
 

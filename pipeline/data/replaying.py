@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
-from pipeline.data.asking import HOLE
 from pipeline.data.engine import ROW_ID, read
 from pipeline.data.fitted import Forecast, Preprocessor
+from pipeline.data.starts import find
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def steps(backend: Backend, side: Path, before: Sequence[Path], fitted: Preproce
     frame = own.sort_values([*by, forecast.time], kind="stable", na_position="last").reset_index(drop=True)
     series = frame.groupby(by, dropna=False, sort=True).ngroup().to_numpy() if by else np.zeros(len(frame), np.int64)
     fine = frame["__own__"].to_numpy(dtype=bool) & frame[targets].notna().all(axis=1).to_numpy()
-    starts = _starts(_ticks(frame[forecast.time]), series, fine, forecast)
+    starts = find(_ticks(frame[forecast.time]), series, fine, forecast).starts
     return Steps(frame.drop(columns="__own__"), starts, series[starts])
 
 
@@ -63,20 +63,6 @@ def window_rows(backend: Backend, raw: Path, found: Steps, windows: np.ndarray, 
 def seen(found: Steps, windows: np.ndarray, forecast: Forecast) -> np.ndarray:
     """The places (windows, look_back) of the steps that windows see."""
     return found.starts[windows][:, None] + np.arange(forecast.look_back)
-
-
-def _starts(time: np.ndarray, series: np.ndarray, fine: np.ndarray, forecast: Forecast) -> np.ndarray:
-    """Where windows start that hold no break and whose targets are all fine."""
-    length = forecast.look_back + forecast.horizon
-    if len(time) < length:
-        return np.empty(0, np.int64)
-    gaps, same = np.diff(time), np.diff(series) == 0
-    usual = float(np.median(gaps[same])) if same.any() else 1.0
-    breaks = np.concatenate([[0], np.cumsum(~same | (gaps > HOLE * usual) | (gaps <= 0))])
-    known = np.concatenate([[0], np.cumsum(fine)])
-    first = np.arange(len(time) - length + 1)
-    inside = known[first + length] - known[first + forecast.look_back] == forecast.horizon
-    return first[inside & (breaks[first] == breaks[first + length - 1])]
 
 
 def _ticks(time: pd.Series) -> np.ndarray:

@@ -22,10 +22,10 @@ from pipeline.data.arrays import growing
 from pipeline.data.encoding import Encoder
 from pipeline.data.engine import read
 from pipeline.data.fitted import Forecast, Preprocessor
+from pipeline.data.starts import find
 from pipeline.errors import UserError
 
 log = logging.getLogger(__name__)
-HOLE = 1.5  # of the usual time between steps, from which steps are missing between two
 
 
 def write(backend: Backend, file: Path, before: list[Path], fitted: Preprocessor, folder: Path, *, side: str) -> None:
@@ -103,22 +103,13 @@ def _starts(keys: dict[str, np.ndarray], forecast: Forecast, *, side: str) -> tu
         raise UserError(
             f"data.forecast.time: two rows of {side} have the same {forecast.time} (row {at + 1} and the next in order of time){hint}"
         )
-    usual = float(np.median(gaps[same])) if same.any() else 1.0
-    holes = same & (gaps > HOLE * usual)
-    breaks = np.concatenate([[0], np.cumsum(~same | holes)])  # windows must not hold a break
-    fine = np.concatenate([[0], np.cumsum(own & known)])  # all targets of a window are the side's own and known
-    first = np.arange(rows - length + 1)
-    last = first + length - 1
-    inside = fine[last + 1] - fine[first + forecast.look_back] == forecast.horizon
-    unbroken = breaks[first] == breaks[last]
-    starts = first[inside & unbroken].astype(np.int64)
-    if holes.any():
-        one_series = series[first] == series[last]
-        lost = int((inside & ~unbroken & one_series).sum())
-        log.warning("%s: steps are missing at %d places in %s; %d windows over them are left out", side, holes.sum(), forecast.time, lost)
-    if not len(starts):
+    found = find(time, series, own & known, forecast)  # all targets of a window are the side's own and known
+    if found.holes:
+        where = f"steps are missing at {found.holes} places in {forecast.time}"
+        log.warning("%s: %s; %d windows over them are left out", side, where, found.lost)
+    if not len(found.starts):
         raise _none(side, forecast, rows)
-    return starts, series[starts].astype(np.int64)
+    return found.starts, series[found.starts].astype(np.int64)
 
 
 def _none(side: str, forecast: Forecast, rows: int) -> UserError:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.arrays import Side
+from pipeline.data.arrays import Side, windowed
 from pipeline.data.fitted import Forecast
 from pipeline.evaluation.metrics import Array, Floats
 
@@ -43,15 +43,12 @@ class Scales:
 
 def future(side: Side, forecast: Forecast, windows: Any = slice(None)) -> Floats:
     """What is true: (windows, horizon, targets)."""
-    first = np.asarray(side.more["start"])[windows] + forecast.look_back
-    steps: Floats = np.asarray(side.target)[first[:, None] + np.arange(forecast.horizon)].astype(np.float64)
-    return steps
+    return windowed(side.target, side.more["start"][windows], forecast.look_back, forecast.horizon).astype(np.float64)
 
 
 def past(side: Side, forecast: Forecast, windows: Any, mean: Floats) -> Floats:
     """What each window holds of its targets: (windows, look_back, targets); a missing value is the one before, at the start `mean`."""
-    first = np.asarray(side.more["start"])[windows]
-    steps: Floats = np.asarray(side.target)[first[:, None] + np.arange(forecast.look_back)].astype(np.float64)
+    steps: Floats = windowed(side.target, side.more["start"][windows], 0, forecast.look_back).astype(np.float64)
     known = ~np.isnan(steps)
     if not known.all():
         at = np.maximum.accumulate(np.where(known, np.arange(forecast.look_back)[:, None], -1), axis=1)

@@ -114,7 +114,7 @@ def _chatter_hidden() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             os.dup2(kept, 2)
             held.seek(0)
             shutil.copyfileobj(held, os.fdopen(os.dup(2), "wb"))

@@ -8,17 +8,15 @@ random; of a larger one, blocks of consecutive rows are shuffled, and the rows i
 from __future__ import annotations
 
 import mmap
-import queue
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 
 from pipeline.config import TrainParams
-from pipeline.data.arrays import Side
+from pipeline.data.arrays import Side, windowed
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError
 from pipeline.models import heads
@@ -31,6 +29,7 @@ CHUNK = 16 * 2**20  # bytes handed over at once
 
 Inputs = dict[str, np.ndarray]
 Item = TypeVar("Item")
+END: Any = object()  # follows the last item
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Feed:
 
     def take(self, rows: np.ndarray | slice) -> Chunk:
         """These rows, in this order."""
-        y = windows(self.target, self.side.more["start"][rows], *_ahead(self.fitted)) if self.fitted.forecast else self.target[rows]
+        y = windowed(self.target, self.side.more["start"][rows], *_ahead(self.fitted)) if self.fitted.forecast else self.target[rows]
         return Chunk(
             inputs(self.side, self.fitted, rows),
             np.asarray(y),
@@ -93,17 +92,12 @@ def inputs(side: Side, fitted: Preprocessor, rows: np.ndarray | slice | None = N
     """Arrays of these rows (by default of all) by the names of the network's inputs; a forecast's windows are gathered."""
     chosen = slice(None) if rows is None else rows
     if fitted.forecast:
-        return {"series": windows(side.more["series"], side.more["start"][chosen], 0, fitted.forecast.look_back)}
+        return {"series": windowed(side.more["series"], side.more["start"][chosen], 0, fitted.forecast.look_back)}
     blocks = ({"number": side.number} if fitted.numbers else {}) | ({"category": side.category} if fitted.categories else {})
     for name, states in (("text", fitted.texts), ("image", fitted.images), ("audio", fitted.audios)):
         blocks |= {f"{name}_{at}": side.more[f"{name}_{at}"] for at in range(len(states))}
     blocks |= {name: side.more[name] for name in (("sequence", "sequence_length") if fitted.sequence else ())}
     return {name: np.asarray(block[chosen]) for name, block in blocks.items()}
-
-
-def windows(steps: np.ndarray, starts: np.ndarray, offset: int, length: int) -> np.ndarray:
-    """The `length` steps from each start plus `offset` on: (steps, channels) -> (starts, length, channels)."""
-    return np.asarray(steps[np.asarray(starts)[:, None] + np.arange(offset, offset + length)])
 
 
 def _ahead(fitted: Preprocessor) -> tuple[int, int]:
@@ -189,35 +183,9 @@ def _picked(chunk: Chunk, rows: np.ndarray) -> Chunk:
 
 def ahead(items: Iterable[Item]) -> Iterator[Item]:
     """The same items, each made by a thread while the one before it is used; what making one raises is raised here."""
-    ready: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(maxsize=1)
-    stop = threading.Event()
-
-    def put(item: Item | None, error: BaseException | None = None) -> None:
-        while not stop.is_set():
-            with suppress(queue.Full):
-                ready.put((item, error), timeout=0.1)
-                return
-
-    def make() -> None:
-        try:
-            for item in items:
-                put(item)
-                if stop.is_set():
-                    return
-            put(None)
-        except BaseException as error:  # raised by the reader
-            put(None, error)
-
-    thread = threading.Thread(target=make, daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = ready.get()
-            if error is not None:
-                raise error
-            if item is None:
-                return
+    source = iter(items)
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, source, END)
+        while (item := coming.result()) is not END:
+            coming = thread.submit(next, source, END)
             yield item
-    finally:
-        stop.set()
-        thread.join()

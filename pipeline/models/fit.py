@@ -19,14 +19,14 @@ import keras
 import numpy as np
 
 from pipeline.config import ModelParams, TrainParams
-from pipeline.data.arrays import Side
+from pipeline.data.arrays import Side, windowed
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError
 from pipeline.evaluation import metrics
 from pipeline.models import device, heads, transfer
 from pipeline.models.build import build
 from pipeline.models.diagnosis import Diagnosis, Look, summary
-from pipeline.models.feeding import Feed, ahead, chunks, feed, inputs, windows
+from pipeline.models.feeding import Feed, ahead, chunks, feed, inputs
 from pipeline.models.optimization import optimizer, penalize
 from pipeline.models.progress import Progress
 from pipeline.models.schedules import rates
@@ -166,7 +166,7 @@ def _train(
 def actual(side: Side, fitted: Preprocessor) -> np.ndarray:
     """What a side's rows turned out to be, in the form of `outputs`: class codes, or values in the target's units."""
     if fitted.forecast:
-        return windows(side.target, side.more["start"], fitted.forecast.look_back, fitted.forecast.horizon)
+        return windowed(side.target, side.more["start"], fitted.forecast.look_back, fitted.forecast.horizon)
     return np.asarray(side.target)
 
 

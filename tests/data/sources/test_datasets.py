@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from development_sets import SETS, needed
 
-SETS = Path(__file__).parents[4] / "shared" / "datasets"
-
-pytestmark = pytest.mark.skipif(not SETS.is_dir(), reason="the data sets lie beside the repository and are not part of it")
+pytestmark = needed
 
 
 @pytest.mark.parametrize(
