@@ -19,8 +19,8 @@ from pipeline.data.fitted import Preprocessor
 from pipeline.models import device
 
 if TYPE_CHECKING:
-    from pipeline.models.crossvalidation import CrossValidated
     from pipeline.models.fit import Fitted
+    from pipeline.training.crossvalidation import CrossValidated
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +28,11 @@ log = logging.getLogger(__name__)
 def run(seed: int, model: ModelParams, train: TrainParams) -> None:
     """Train with best.yaml's values over params.yaml's; write models/model.keras, models/run.json, reports/train/."""
     computer = device.start(train.device, train.backend)
-    from pipeline.models import ensembling, explain
     from pipeline.models.build import build, save, serving
-    from pipeline.models.crossvalidation import cross_validate
     from pipeline.models.feeding import class_weights
     from pipeline.models.fit import actual, fit, measures, outputs
+    from pipeline.training import ensembling, explain
+    from pipeline.training.crossvalidation import cross_validate
 
     best = YAML(typ="safe").load(paths.BEST.read_text(encoding="utf-8"))
     now = override({"model": model, "train": train}, best["params"])

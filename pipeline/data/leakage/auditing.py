@@ -74,8 +74,8 @@ def _by_chance(findings: list[Finding], seen: Frames) -> list[Finding]:
     found = [finding for finding in findings if finding.kind in COPIES and finding.severity != "note"]
     if not found or not coincidence(seen):
         return findings
-    told = " Chance makes as many: the columns are few and coarse."
-    return [replace(f, severity="note", title=f.title + told) if f in found else f for f in findings]
+    told, remedy = " Chance makes as many: the columns are few and coarse.", "nothing; were they one thing entered twice, "
+    return [replace(f, severity="note", title=f.title + told, remedy=remedy + f.remedy) if f in found else f for f in findings]
 
 
 def _given(name: str, share: float, schema: Schema) -> Finding:

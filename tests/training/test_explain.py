@@ -6,8 +6,8 @@ import toys
 from pipeline.config import ModelParams
 from pipeline.errors import UserError
 from pipeline.models.build import build
-from pipeline.models.explain import explain, flops, require_memory, sentence
 from pipeline.models.members import MemberDense
+from pipeline.training.explain import explain, flops, require_memory, sentence
 
 
 def counted(inputs, *layers):

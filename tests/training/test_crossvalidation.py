@@ -11,7 +11,7 @@ from toys import fitted
 from pipeline.config import ModelParams, TrainParams
 from pipeline.errors import UserError
 from pipeline.evaluation.metrics import compute
-from pipeline.models.crossvalidation import cross_validate
+from pipeline.training.crossvalidation import cross_validate
 
 MODEL = ModelParams(layers=1, width=8, bins=4, embedding=2, dropout=0)
 PARAMS = TrainParams(epochs=6, batch_size=32, learning_rate=1e-2)

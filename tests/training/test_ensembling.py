@@ -5,7 +5,7 @@ import toys
 
 from pipeline.config import ModelParams
 from pipeline.models.build import build, save, serving
-from pipeline.models.ensembling import mean, seeds
+from pipeline.training.ensembling import mean, seeds
 
 MODEL = ModelParams(layers=1, width=4, bins=4, embedding=2)
 
