@@ -1,9 +1,10 @@
 """How good the networks are on public data: every family through the project's own stages and `fit`, on the test rows of the papers.
 
-Run: `python benchmarks/networks.py [NAME ...] [--seeds 3] [--data ../shared/datasets] [--validation] [--set train.epochs=20 ...]`.  What
+Run: `python benchmarks/networks.py [NAME ...] [--seeds 3] [--data ../shared/datasets] [--validation | --folds 5] [--set train.epochs=20 ...]`.  What
 is trained, and what it is to reach, stands in networks.yaml.  The data are no part of the repository.  Each set goes through collect, clean,
 split and normalize once, and is trained from as many seeds as are asked for; a figure stands with its mean over them, its spread, and the 95%
-bootstrap interval of the first.  `--validation` shows validation in place of test: settings are chosen with it.
+bootstrap interval of the first.  `--validation` shows validation in place of test, `--folds` out-of-fold predictions of train and validation
+(better where rows are few): settings are chosen with them.
 Ends with exit code 1 where a mean falls short.
 """
 
@@ -81,10 +82,14 @@ def measure(params: Params, found: dict[str, Any], seed: int, side: str) -> tupl
     from pipeline.models.build import serving
     from pipeline.models.fit import actual, fit, measures, outputs
     from pipeline.training import ensembling
+    from pipeline.training.crossvalidation import cross_validate
 
     fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8"))
     train, validation, asked = (arrays.load(name) for name in ("train", "validation", side))
     started = time.monotonic()
+    if params.split.folds:
+        crossed = cross_validate(fitted, train, validation, model=params.model, params=params.train, seed=seed)
+        return crossed.together[found["metric"]], (float("nan"), float("nan")), time.monotonic() - started
     results = [
         fit(fitted, train, validation, model=params.model, params=params.train, seed=one, on_epoch=_told(started))
         for one in ensembling.seeds(seed, params.train.ensemble)
@@ -117,6 +122,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each set (default 3)")
     parser.add_argument("--data", type=Path, default=workspace.ROOT.parent / "shared" / "datasets", help="folder of the data sets")
     parser.add_argument("--validation", action="store_true", help="show validation in place of test")
+    parser.add_argument("--folds", type=int, default=0, help="show cross-validation of train and validation in place of test")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another value of params, to compare on validation")
     parser.add_argument("--verbose", action="store_true", help="show every epoch")
     asked = parser.parse_args()
@@ -124,7 +130,9 @@ def main() -> None:
         parser.error(f"no set {', '.join(unknown)}; sets are {', '.join(sets)}")
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     logging.getLogger("networks").setLevel(logging.INFO if asked.verbose else logging.ERROR)
-    data, side, short = asked.data.resolve(), "validation" if asked.validation else "test", []
+    if asked.folds:
+        asked.set.append(f"split.folds={asked.folds}")
+    data, side, short = asked.data.resolve(), "validation" if asked.validation or asked.folds else "test", []
     for name in workspace.FOREIGN:
         os.environ.pop(name, None)
     device.start("auto")
@@ -151,7 +159,7 @@ def main() -> None:
         good &= spent <= 60 * found.get("minutes", float("inf"))
         short += [] if good else [name]
     print(f"\nload at the end {os.getloadavg()[0]:.1f}")
-    if not asked.validation:
+    if side == "test":
         workspace.verdict(f"every mean reaches its figure{' (short: ' + ', '.join(short) + ')' if short else ''}", not short)
 
 

@@ -7,6 +7,7 @@ list.  The file itself is read by `params_file`.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
@@ -343,8 +344,8 @@ class AugmentParams(Section):
 class TrainParams(Section):
     epochs: int = Field(60, ge=1)
     """Most epochs to train."""
-    batch_size: int = Field(256, ge=1)
-    """Rows per gradient step."""
+    batch_size: int | None = Field(None, ge=1)
+    """Rows per gradient step; null takes a power of two near a fiftieth of the train rows, from 16 to 256."""
     optimizer: str = "adamw"
     """Any name that keras.optimizers.get knows."""
     optimizer_config: Table[Scalar] = {}
@@ -396,6 +397,10 @@ class TrainParams(Section):
     """Where to train; auto takes the GPU when there is one, gpu insists on it."""
     backend: Literal["tensorflow", "jax"] = "tensorflow"
     """What Keras computes with; jax must be installed."""
+
+    def batch(self, rows: int) -> int:
+        """Rows per gradient step for this many train rows: fewer rows go in smaller batches, for enough steps an epoch."""
+        return self.batch_size or min(max(2 ** round(math.log2(max(rows, 1) / 50)), 16), 256)
 
 
 class Interval(Section):

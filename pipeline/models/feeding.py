@@ -52,6 +52,7 @@ class Feed:
     fitted: Preprocessor
     target: np.ndarray
     class_weights: np.ndarray | None
+    batch: int  # rows per gradient step
     large: bool  # more than is held in memory
 
     def __len__(self) -> int:
@@ -85,7 +86,7 @@ def feed(side: Side, fitted: Preprocessor, params: TrainParams) -> Feed:
         number, category, target, group = map(np.array, (side.number, side.category, side.target, side.group))
         side = Side(number, category, target, group, {name: np.array(block) for name, block in side.more.items()})
     learnt = heads.training_target(np.asarray(side.target), fitted.forecast.targets if fitted.forecast else fitted.target)
-    return Feed(side, fitted, learnt, class_weights(side.target, fitted, params), large)
+    return Feed(side, fitted, learnt, class_weights(side.target, fitted, params), params.batch(len(side)), large)
 
 
 def inputs(side: Side, fitted: Preprocessor, rows: np.ndarray | slice | None = None) -> Inputs:
@@ -127,8 +128,8 @@ def class_weights(target: np.ndarray, fitted: Preprocessor, params: TrainParams)
 
 def chunks(feed: Feed, params: TrainParams, *, seed: int, epoch: int) -> Iterator[Chunk]:
     """An epoch's rows in its own order, augmented, a whole number of batches at a time."""
-    batch, width = params.batch_size, feed.row_bytes
-    size = max(1, CHUNK // (width * batch)) * batch
+    width = feed.row_bytes
+    size = max(1, CHUNK // (width * feed.batch)) * feed.batch
     rng = np.random.default_rng((seed, epoch))
     # a forecast's windows lie over one another, so that reading them at random reads little
     parts = _mixed_blocks(feed, rng, size, width) if feed.large and not feed.fitted.forecast else _at_random(feed, rng, size)

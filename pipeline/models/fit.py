@@ -101,7 +101,7 @@ def fit(
         except Exception as error:
             if not device.out_of_memory(error):
                 raise
-            if parts >= params.batch_size:
+            if parts >= rows.batch:
                 reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
                 raise UserError(f"train: the device's memory does not hold a single row in training ({reason})") from None
         else:
@@ -109,7 +109,7 @@ def fit(
             return Fitted(plain, progress.history, progress.best_epoch, progress.looks)
         del network, plain  # their memory is needed
         parts *= 2
-        log.warning("a batch of %d rows is too large for the device's memory: it is taken in %d parts", params.batch_size, parts)
+        log.warning("a batch of %d rows is too large for the device's memory: it is taken in %d parts", rows.batch, parts)
 
 
 def _train(
@@ -127,18 +127,18 @@ def _train(
 ) -> Progress:
     fitted, truth = rows.fitted, actual(validation, rows.fitted)
     made = optimizer(params, network)
-    steps = stepper(network, heads.loss(fitted, params), made, batch=params.batch_size, parts=parts)
+    steps = stepper(network, heads.loss(fitted, params), made, batch=rows.batch, parts=parts)
     state = [*network.variables, *made.variables]  # weights, the optimizer's variables, and the random generators of dropout
     progress = Progress.read(checkpoint, state)
     diagnosis = Diagnosis(network, steps, rows, seed=seed) if diagnose else None
-    count, saved, written = math.ceil(len(rows) / params.batch_size), time.monotonic(), len(progress.history)
+    count, saved, written = math.ceil(len(rows) / rows.batch), time.monotonic(), len(progress.history)
     for epoch in range(len(progress.history), params.epochs):
         if params.early_stopping and epoch - progress.best_epoch > params.early_stopping:
             break
         started, total, step = time.monotonic(), 0.0, 0
         rate = rates(params, epoch=epoch, steps=count, losses=progress.losses)
         for chunk in ahead(chunks(rows, params, seed=seed, epoch=epoch)):
-            taken = math.ceil(len(chunk) / params.batch_size)
+            taken = math.ceil(len(chunk) / rows.batch)
             total += steps.run(chunk.x, chunk.y, chunk.weight, rate[step : step + taken])
             step += taken
         look = diagnosis.look() if diagnosis else {}

@@ -38,6 +38,7 @@ def run(seed: int, model: ModelParams, train: TrainParams) -> None:
     now = override({"model": model, "train": train}, best["params"])
     sides = {side: arrays.load(side) for side in paths.SIDES[:2]}
     fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8"))
+    now["train"] = now["train"].model_copy(update={"batch_size": now["train"].batch(len(sides["train"]))})
     data = [*arrays.files(*sides), *([Path(train.start_from)] if train.start_from else [])]
     key = lineage.fingerprint(code=Path(__file__), data=data, params={"seed": seed, **now})
     checkpoint = paths.state() / "checkpoints" / f"{key}.npz"
