@@ -29,8 +29,9 @@ examples: $(READY)  ## run every example and print what came of it
 check-all: check  ## all checks, and the benchmarks behind docs/performance.md
 	for file in data_stages noop first_repro quality preprocessing data training leakage; do python benchmarks/$$file.py || exit 1; done
 
-check-gpu: $(READY)  ## the tests that need a GPU (with LOCK=requirements-gpu.lock)
+check-gpu: $(READY)  ## what needs a GPU: its tests, every example, speed; writes docs/gpu.md (with LOCK=requirements-gpu.lock)
 	python -m pytest -q -m gpu
+	python benchmarks/gpu.py
 
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet --upgrade
 lock: $(READY)  ## resolve pyproject.toml anew into the hash-pinned locks

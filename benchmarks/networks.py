@@ -1,11 +1,10 @@
 """How good the networks are on public data: every family through the project's own stages and `fit`, on the test rows of the papers.
 
-Run: `python benchmarks/networks.py [NAME ...] [--seeds 3] [--data ../shared/datasets] [--validation | --folds 5] [--set train.epochs=20 ...]`.  What
-is trained, and what it is to reach, stands in networks.yaml.  The data are no part of the repository.  Each set goes through collect, clean,
-split and normalize once, and is trained from as many seeds as are asked for; a figure stands with its mean over them, its spread, and the 95%
-bootstrap interval of the first.  `--validation` shows validation in place of test, `--folds` out-of-fold predictions of train and validation
-(better where rows are few): settings are chosen with them.
-Ends with exit code 1 where a mean falls short.
+Run: `python benchmarks/networks.py [NAME ...] [--seeds 3] [--data ../shared/datasets] [--validation | --folds 5] [--set KEY=VALUE ...]`.
+What is trained, and what it is to reach, stands in networks.yaml.  The data are no part of the repository.  Each set goes through collect,
+clean, split and normalize once, and is trained from as many seeds as are asked for; a figure stands with its mean over them, its spread,
+and the 95% bootstrap interval of the first.  `--validation` shows validation in place of test, `--folds` out-of-fold predictions of train
+and validation (better where rows are few): settings are chosen with them.  Ends with exit code 1 where a mean falls short.
 """
 
 from __future__ import annotations
@@ -106,7 +105,9 @@ def measure(params: Params, found: dict[str, Any], seed: int, side: str) -> tupl
 
 def _told(started: float) -> Any:
     def tell(epoch: int, row: Any) -> None:
-        logging.getLogger("networks").info("epoch %d: %s (%.0f s)", epoch, {k: round(v, 4) for k, v in row.items()}, time.monotonic() - started)
+        logging.getLogger("networks").info(
+            "epoch %d: %s (%.0f s)", epoch, {k: round(v, 4) for k, v in row.items()}, time.monotonic() - started
+        )
 
     return tell
 
@@ -136,7 +137,7 @@ def main() -> None:
     for name in workspace.FOREIGN:
         os.environ.pop(name, None)
     device.start("auto")
-    print(f"{workspace.machine()}\n\n| data | {side}: mean of {asked.seeds} seeds | lowest to highest | 95% interval | to reach | s a training |")
+    print(f"{workspace.machine()}\n\n| data | {side}: mean of {asked.seeds} | lowest to highest | 95% interval | to reach | s a training |")
     print("|---|---|---|---|---|---|", flush=True)
     for name in asked.names or sets:
         found = sets[name]

@@ -153,3 +153,13 @@ def test_a_reader_that_stops_ends_the_thread():
     count = len(made)
     assert count <= 4
     assert len(made) == count
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(1, 16), (240, 16), (3_500, 64), (4_800, 128), (13_000, 256), (10_000_000, 256)])
+def test_fewer_rows_go_in_smaller_batches(rows, batch):
+    assert TrainParams().batch(rows) == batch
+    assert TrainParams(batch_size=40).batch(rows) == 40
+
+
+def test_a_feed_has_the_batch_size_of_its_rows():
+    assert feed(numbered(3_500), preprocessor("binary"), TrainParams()).batch == 64
