@@ -84,12 +84,14 @@ with tracking.training("data", Path("marker"), {TAGS}) as run:
 
 
 def test_a_store_out_of_reach_costs_a_warning_and_no_result(workspace, monkeypatch, caplog):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # the discard port: refused at once
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hushhush@127.0.0.1:9")  # the discard port: refused at once
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with tracking.training("data", workspace / "marker", TAGS) as run:
         run.metrics({"train/loss": 1.0})
     assert run.id is None
     assert "files are complete" in caplog.text
+    assert "//me:***@127.0.0.1" in caplog.text
+    assert "hushhush" not in caplog.text
 
 
 def test_a_sweep_is_one_run_with_one_below_it_for_each_trial(workspace):

@@ -17,7 +17,7 @@ def optimizer(params: TrainParams, network: keras.Model) -> keras.optimizers.Opt
         UserError: Keras knows no such optimizer, or it refuses its settings.
     """
     average = {"use_ema": True, "ema_momentum": params.ema} if params.ema else {}
-    settings = {"learning_rate": params.learning_rate, "weight_decay": params.weight_decay or None, "clipnorm": params.clipnorm}
+    settings = {"learning_rate": params.learning_rate, "weight_decay": params.weight_decay, "clipnorm": params.clipnorm}
     try:
         if taken := set(params.optimizer_config) & {*settings, "use_ema", "ema_momentum", "gradient_accumulation_steps"}:
             raise ValueError(f"{', '.join(sorted(taken))} of optimizer_config: set the key of train instead")

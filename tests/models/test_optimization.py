@@ -19,7 +19,8 @@ def made(**keys):
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop", "nadam", "lion", "adagrad", "adafactor"])
 def test_optimizers_come_from_the_registry_of_keras(name):
-    assert type(made(optimizer=name)).__name__.lower() == name
+    for decay in (0.01, 0.0):  # 0 switches it off
+        assert type(made(optimizer=name, weight_decay=decay)).__name__.lower() == name
 
 
 def test_further_arguments_reach_the_optimizer():
