@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import workspace
 
+from examples import examples
 from pipeline import paths
 from pipeline.cli import run_stage
 from pipeline.data import arrays
@@ -34,7 +35,6 @@ from pipeline.models import device
 from pipeline.params_file import load
 
 RATIO = 0.8  # of the hand-written loop's rows a second
-EXAMPLES = ("co2", "digits", "docstrings", "rand_health", "sound")
 EPOCHS, TURNS = 6, 5
 ROWS, COLUMNS, WIDTH, LAYERS, BATCH = 200_000, 108, 256, 3, 1024  # of the table that both loops train on
 PAGE = workspace.ROOT / "docs" / "gpu.md"
@@ -85,8 +85,7 @@ def example(name: str, computer: str) -> tuple[str, list[str]]:
     with tempfile.TemporaryDirectory(prefix="pipeline-benchmark-") as folder:
         os.chdir(folder)
         shutil.copytree(workspace.ROOT / "examples", "examples", ignore=shutil.ignore_patterns("__pycache__"))
-        own = Path("examples") / name / paths.PARAMS
-        shutil.copy(own if own.exists() else workspace.ROOT / paths.PARAMS, paths.PARAMS)
+        shutil.copy(Path("examples") / name / paths.PARAMS, paths.PARAMS)
         params = load(paths.PARAMS)
         for stage in ("collect", "clean", "split", "normalize"):
             run_stage(stage, params)
@@ -242,7 +241,7 @@ def main() -> None:
         "| example | weights lie on | precision | rows | loss | rows/s | busy % | MB |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name in EXAMPLES:
+    for name in examples():
         line, found = example(name, computer)
         page.append(line)
         wrong += found

@@ -1,4 +1,4 @@
-"""How good the networks are on public data: every family through the project's own stages and `fit`, on the test rows of the papers.
+"""How good the networks are on public data: every family through the project's own stages and `fit`, on fixed test rows.
 
 Run: `python benchmarks/networks.py [NAME ...] [--seeds 3] [--data ../shared/datasets] [--validation | --folds 5] [--set KEY=VALUE ...]`.
 What is trained, and what it is to reach, stands in networks.yaml.  The data are no part of the repository.  Each set goes through collect,

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,10 @@ def replaced(folder: Path) -> Iterator[Path]:
     fresh = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    try:
+    with ExitStack() as failed:
+        failed.callback(shutil.rmtree, fresh, ignore_errors=True)
         yield fresh
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
+        failed.pop_all()
     if folder.exists():
         shutil.rmtree(folder)
     fresh.rename(folder)

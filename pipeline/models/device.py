@@ -114,10 +114,10 @@ def _chatter_hidden() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except Exception:
-            os.dup2(kept, 2)
+        except Exception:  # any: what was held back may say why, and the error goes on as it is
             held.seek(0)
-            shutil.copyfileobj(held, os.fdopen(os.dup(2), "wb"))
+            with os.fdopen(os.dup(kept), "wb") as out:
+                shutil.copyfileobj(held, out)
             raise
         finally:
             os.dup2(kept, 2)
