@@ -36,6 +36,12 @@ STAGES = {
     "monitor": "Watch the production rows for drift and decay.",
     "report": "Write reports/index.html.",
 }
+OPTIONS = {
+    "tune": {
+        "join": "Take trials of the sweep that another machine runs in tune.storage; write nothing here.",
+        "dry-run": "Tell what would be searched, and how long it would take at most.",
+    }
+}
 EXAMPLES = Path("examples")
 log = logging.getLogger("pipeline")
 
@@ -75,8 +81,11 @@ def main(quiet: bool, verbose: bool, debug: bool) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "2")
 
 
-def run_stage(name: str, params: Params) -> None:
-    """Run a stage with the sections that its `run` names, alone in this workspace.
+def run_stage(name: str, params: Params, **options: bool) -> None:
+    """Run a stage with the sections that its `run` names; without options, alone in this workspace.
+
+    Args:
+        options: keywords of its `run` that are no sections; with one that is set it writes nothing here.
 
     Raises:
         UserError: the stage cannot work with these params and data.
@@ -84,7 +93,13 @@ def run_stage(name: str, params: Params) -> None:
     from filelock import FileLock, Timeout
 
     module = importlib.import_module(f"pipeline.stages.{name}")
-    sections = {key: params.section(key) for key in inspect.signature(module.run).parameters}
+    sections = {
+        key: params.section(key) for key, given in inspect.signature(module.run).parameters.items() if given.kind != given.KEYWORD_ONLY
+    }
+    if any(options.values()):
+        with resources.limited(params.memory):
+            module.run(**sections, **options)
+        return
     workspace = hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:12]
     lock = FileLock(paths.state() / "locks" / f"{workspace}-{name}.lock")
     try:
@@ -93,22 +108,26 @@ def run_stage(name: str, params: Params) -> None:
         log.warning("%s already runs in this workspace; waiting for it to end", name)
         lock.acquire()
     with lock, resources.limited(params.memory):
-        module.run(**sections)
+        module.run(**sections, **options)
 
 
 def _stage_command(name: str, help: str) -> click.Command:
-    def call() -> None:
+    options = OPTIONS.get(name, {})
+
+    def call(**given: bool) -> None:
         started = time.monotonic()
         params = load(paths.PARAMS)
         try:
-            run_stage(name, params)
+            run_stage(name, params, **given)
         except FileNotFoundError as error:
             if error.filename is None or not any(Path(error.filename).is_relative_to(p) for p in ("data", "models", "reports")):
                 raise
             raise UserError(f"{name}: {error.filename} is not there yet: run the stages before it, or `pipeline run`") from error
         log.info("%s done in %.1f s", name, time.monotonic() - started)
 
-    return click.Command(name, callback=call, help=f"{help}\n\nExample: pipeline {name}", short_help=help)
+    flags = [click.Option([f"--{flag}"], is_flag=True, help=told) for flag, told in options.items()]
+    example = "; ".join([f"pipeline {name}", *(f"pipeline {name} --{flag}" for flag in options)])
+    return click.Command(name, callback=call, params=list(flags), help=f"{help}\n\nExample: {example}", short_help=help)
 
 
 for _name, _help in STAGES.items():

@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 Kind = Literal["number", "category", "boolean", "datetime", "text", "image", "audio", "sequence", "id", "ignore"]
 Scaling = Literal["auto", "robust", "standard", "quantile", "log", "none"]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Width = Annotated[int, Field(ge=1, le=16384)]
 Scalar = str | int | float | bool
 Value = TypeVar("Value")
 Table = Annotated[Mapping[str, Value], AfterValidator(MappingProxyType), PlainSerializer(dict)]  # a mapping that never changes
@@ -262,9 +263,9 @@ class ModelParams(Section):
     layers: int | None = Field(None, ge=0, le=64)
     """Hidden layers (residual blocks, recurrent layers, attention blocks); 0 is the linear model; null takes the family's
     usual number, 3 for a table."""
-    width: int | None = Field(None, ge=1, le=16384)
-    """Units in each hidden layer (channels of the first convolution, width of tokens); null takes the family's usual
-    one, 192 for a table."""
+    width: Width | tuple[Width, ...] | None = None
+    """Units in each hidden layer (channels of the first convolution, width of tokens), or a list with those of each; null takes
+    the family's usual one, 192 for a table."""
     activation: str = "silu"
     """Activation of the hidden layers, any name that keras.activations.get knows; cells of an rnn keep their own."""
     dropout: float = Field(0.2, ge=0, lt=1)
@@ -404,7 +405,7 @@ class TrainParams(Section):
 
 
 class Interval(Section):
-    """A searched range, one of three forms."""
+    """A searched range: one of log, uniform, int and choice, and when it counts."""
 
     log: tuple[float, float] | None = None
     """Real numbers, uniform in the logarithm."""
@@ -414,10 +415,14 @@ class Interval(Section):
     """Whole numbers, both ends included."""
     choice: tuple[Scalar, ...] | None = None
     """One of these values."""
+    when: Table[tuple[Scalar, ...]] = {}
+    """Other keys of the space and the values that they must have for this one to be searched: `{model.family: [rnn]}`."""
+    each: str | None = None
+    """Another key of the space, a whole number: this one is a list with a value for each, as a width for each of model.layers."""
 
     @model_validator(mode="after")
     def _one(self) -> Interval:
-        given = {name: value for name, value in self.model_dump(by_alias=True).items() if value is not None}
+        given = {name: ends for name in ("log", "uniform", "int_", "choice") if (ends := getattr(self, name)) is not None}
         if len(given) != 1:
             raise PydanticCustomError("across", "expected exactly one of log, uniform, int, choice")
         ((name, ends),) = given.items()
@@ -425,7 +430,7 @@ class Interval(Section):
             if not ends:
                 raise PydanticCustomError("across", "choice needs at least one value")
         elif ends[0] >= ends[1]:
-            raise PydanticCustomError("across", f"{name} needs [low, high] with low below high, got {list(ends)}")
+            raise PydanticCustomError("across", f"{name.rstrip('_')} needs [low, high] with low below high, got {list(ends)}")
         if name == "log" and ends[0] <= 0:
             raise PydanticCustomError("across", f"log needs a low end above 0, got {ends[0]:g}")
         return self
@@ -435,22 +440,98 @@ class Interval(Section):
         """The values that bound the range (every value of a choice)."""
         return self.log or self.uniform or self.int_ or self.choice or ()
 
+    def holds(self, value: object) -> bool:
+        """Whether a value lies in the range (every item, where it is a list)."""
+        if self.each is not None:
+            return isinstance(value, list | tuple) and all(self._holds(item) for item in value)
+        return self._holds(value)
+
+    def _holds(self, value: object) -> bool:
+        if self.choice:
+            return any(type(value) is type(one) and value == one for one in self.choice)
+        if isinstance(value, bool) or not isinstance(value, int | float) or (self.int_ and value != int(value)):
+            return False
+        low, high = self.ends
+        return bool(low <= value <= high)  # type: ignore[operator]
+
 
 class TuneParams(Section):
     trials: int = Field(10, ge=0)
-    """Trials of the sweep; trial 0 is params.yaml itself. 0 trains params.yaml as it is."""
+    """Trials of the sweep that come to an end or are pruned; trial 0 is params.yaml itself. 0 trains params.yaml as it is."""
+    minutes: float | None = Field(None, gt=0)
+    """Minutes after which no further trial is begun, those of earlier calls included; null sets no limit."""
+    workers: int = Field(1, ge=1, le=1024)
+    """Trials at a time, each in a process of its own (on GPUs at most one a device). With one the sweep is reproducible to the
+    byte; with more best.yaml is."""
+    threads: int | None = Field(None, ge=1)
+    """Processor cores of each worker; null shares them evenly."""
     sampler: str = "TPESampler"
     """Any sampler class of optuna.samplers, by name."""
+    sampler_config: Table[Scalar] = {}
+    """Further arguments of that sampler, such as `{n_startup_trials: 20}`."""
     pruner: str = "HyperbandPruner"
-    """Any pruner class of optuna.pruners, by name."""
-    space: Table[Interval] = {
-        "train.learning_rate": Interval(log=(3e-4, 1e-2)),
-        "train.weight_decay": Interval(log=(1e-4, 1e-1)),
-        "model.dropout": Interval(uniform=(0.0, 0.5)),
-        "model.width": Interval(choice=(64, 128, 192, 256)),
-        "model.layers": Interval(int=(1, 4)),
-    }
-    """Keys of model and train to search, each with its range."""
+    """Any pruner class of optuna.pruners, by name; NopPruner never prunes. With several objectives nothing is pruned."""
+    pruner_config: Table[Scalar] = {}
+    """Further arguments of that pruner, such as `{reduction_factor: 4}`."""
+    objectives: tuple[str, ...] = Field(("loss",), min_length=1)
+    """What to optimize on validation: loss, any metric of the task, latency (milliseconds for one row) or parameters; of several
+    the Pareto front is shown, and best.yaml takes the trial on it that is best in the first."""
+    constraints: Table[float] = {}
+    """Bounds that the best trial keeps: at most so much loss, latency or parameters, at least so much auc: `{latency: 2}`."""
+    folds: bool = False
+    """Whether a trial is measured by cross-validation over split.folds, with pruning between the folds, or on validation alone."""
+    space: Table[Interval] | None = None
+    """Keys of normalize, model and train to search, each with its range; null takes a space that suits the network."""
+    fixed: Table[Scalar] = {}
+    """Keys of normalize, model and train that have another value in trials only, such as `{train.epochs: 20}`."""
+    enqueue: tuple[Table[Scalar | tuple[Scalar, ...]], ...] = ()
+    """Values of keys of the space to try first, after params.yaml itself: `[{train.learning_rate: 0.003}]`."""
+    warm_start: str | None = None
+    """An earlier sweep whose best ten trials are tried first: its key (as best.yaml has it), or the id of its MLflow run."""
+    retries: int = Field(1, ge=0)
+    """How often a trial is begun anew after its worker was killed or its memory ran out; then it counts as failed."""
+    storage: str | None = None
+    """Where trials are kept: null is a file in .state; a database for many machines as its URL, `postgresql+psycopg://...`, or as
+    the name of an environment variable that holds it."""
+    heartbeat: int = Field(60, ge=1)
+    """Seconds without a sign of life after which a machine that shares a database is taken for dead and its trials begin anew."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TuneParams:
+        wrong: list[tuple[tuple[str, ...], str]] = []
+        space = self.space or {}
+        for key, interval in space.items():
+            for other, values in interval.when.items():
+                if other not in space or other == key or space[other].each:
+                    wrong.append((("space", key, "when"), f"space.{key}.when: {other} is no other key of the space with a single value"))
+                elif bad := [value for value in values if not space[other].holds(value)]:
+                    wrong.append((("space", key, "when"), f"space.{key}.when: {other} is never {bad[0]}"))
+            if (count := interval.each) and (count not in space or count == key or not _counts(space[count])):
+                wrong.append((("space", key, "each"), f"space.{key}.each: expected a key of the space with whole numbers, got {count}"))
+        if circle := _circle(space):
+            wrong.append((("space", circle[0]), f"space: conditions go round in a circle: {', '.join(circle)}"))
+        for key in self.fixed:
+            if key in space:
+                wrong.append((("fixed", key), f"fixed: {key} is searched already"))
+        if len(set(self.objectives)) < len(self.objectives):
+            wrong.append((("objectives",), "objectives: one is named twice"))
+        if wrong:
+            raise PydanticCustomError("across", "{text}", {"text": "; ".join(text for _, text in wrong), "wrong": wrong})
+        return self
+
+
+def _counts(interval: Interval) -> bool:
+    values = interval.int_ or interval.choice or ()
+    return interval.each is None and bool(values) and all(type(value) is int and value >= 0 for value in values)
+
+
+def _circle(space: Mapping[str, Interval]) -> list[str]:
+    """Keys that need each other, directly or through others; none where there are no such."""
+    left = {key: {other for other in (*interval.when, interval.each) if other in space} for key, interval in space.items()}
+    while free := [key for key, needs in left.items() if not needs & left.keys()]:
+        for key in free:
+            del left[key]
+    return sorted(left)
 
 
 class EvaluateParams(Section):
@@ -503,8 +584,8 @@ class Params(Section):
         return getattr(self, "register_" if name == "register" else name)
 
 
-def override(sections: Mapping[str, Section], values: Mapping[str, Scalar]) -> dict[str, Any]:
-    """The sections with dotted keys (`train.learning_rate`) replaced, checked like the file.
+def override(sections: Mapping[str, Section], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections with dotted keys (`train.learning_rate`, `train.augment.shift`) replaced, checked like the file.
 
     Raises:
         KeyError: no such section.
@@ -512,6 +593,18 @@ def override(sections: Mapping[str, Section], values: Mapping[str, Scalar]) -> d
     """
     raw = {name: section.model_dump(mode="json", by_alias=True) for name, section in sections.items()}
     for path, value in values.items():
-        name, key = path.split(".")
-        raw[name][key] = value
+        name, *parents, last = path.split(".")
+        inside = raw[name]
+        for parent in parents:
+            inside = inside.setdefault(parent, {})
+        inside[last] = value
     return {name: type(section).model_validate_json(json.dumps(raw[name])) for name, section in sections.items()}
+
+
+def value_of(sections: Mapping[str, Section], path: str) -> Any:
+    """The value of a dotted key; None where it is not set."""
+    name, *keys = path.split(".")
+    found: Any = sections[name]
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else getattr(found, key)
+    return list(found) if isinstance(found, tuple) else found

@@ -26,7 +26,11 @@ def digest(files: Iterable[Path]) -> str:
 
 def fingerprint(*, code: Path, data: Iterable[Path], params: Any) -> str:
     """16 hex digits of all that decides a result: the code that `code` imports, the bytes of `data`, and `params`."""
-    text = json.dumps(params, sort_keys=True, default=str) + digest(sorted(closure(code))) + digest(data)
+    return text_digest(json.dumps(params, sort_keys=True, default=str) + digest(sorted(closure(code))) + digest(data))
+
+
+def text_digest(text: str) -> str:
+    """16 hex digits of a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

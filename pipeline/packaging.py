@@ -16,7 +16,7 @@ from pipeline.data import asking
 from pipeline.data.fitted import Preprocessor
 from pipeline.imports import HOME, closure
 
-FILES = (paths.MODEL, paths.PREPROCESSOR, paths.SCHEMA, paths.CLEAN_SQL, paths.CLEAN_PLAIN_SQL)
+FILES = (paths.MODEL, paths.FITTED, paths.SCHEMA, paths.CLEAN_SQL, paths.CLEAN_PLAIN_SQL)
 REQUIREMENTS = ("mlflow", "tensorflow", "keras", "duckdb", "numpy", "pandas", "pyarrow")
 MEDIA_REQUIREMENTS = {"text": ("tokenizers",), "image": ("pillow",), "audio": ("soundfile", "scipy")}
 TOLERANCE = 1e-6

@@ -24,7 +24,9 @@ from ruamel.yaml.reader import ReaderError
 from pipeline.config import DataParams, Interval, Params, Section, override
 from pipeline.errors import UserError
 
-TUNABLE = ("model", "train")
+TUNABLE = ("normalize", "model", "train")
+MAPPINGS = ("normalize.columns", "train.optimizer_config", "train.class_weight")
+UNREAD = ("train.device", "train.backend", "train.ensemble", "train.cross_validation", *MAPPINGS[:2])  # by a trial
 SECTIONS = tuple(field.alias or name for name, field in Params.model_fields.items() if name != "seed")
 PLACEHOLDER = "\0absent"  # stands in for an absent value while the rest of the file is checked
 STAND_INS: dict[tuple[str | int, ...], Any] = {
@@ -301,19 +303,51 @@ def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _space_mistakes(root: Node, params: Params) -> Iterator[tuple[Keys, Mistake]]:
-    """Keys of tune.space that name nothing tunable, or whose range leaves the key's own bounds."""
-    known = [key for key, _ in _fields(Params) if key.split(".")[0] in TUNABLE and "." in key]
-    for key, interval in params.tune.space.items():
-        keys = ("tune", "space", key)
-        place = _locate(root, keys, value=False)
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"; nearest valid key: {near[0]}" if near else ""
-            yield keys, Mistake(*place, f"tune.space: {key} is no key of {' or '.join(TUNABLE)}{hint}")
-            continue
-        for value in interval.ends:
-            try:
-                override({name: params.section(name) for name in TUNABLE}, {key: value})
-            except ValidationError as error:
-                yield keys, Mistake(*place, f"tune.space.{key}: expected {_expected(error.errors()[0])}, got {json.dumps(value)}")
-                break
+    """Keys that tune names and that nothing reads in a trial, or whose values leave the key's own bounds."""
+    tune, space = params.tune, params.tune.space or {}
+    first: list[tuple[Keys, str, Any]] = [
+        (("tune", "enqueue", at, key), key, value) for at, one in enumerate(tune.enqueue) for key, value in one.items()
+    ]
+    named: list[tuple[Keys, str, tuple[Any, ...]]] = [(("tune", "space", key), key, _probes(interval)) for key, interval in space.items()]
+    named += [(("tune", "fixed", key), key, (value,)) for key, value in tune.fixed.items()]
+    named += [(keys, key, (value,)) for keys, key, value in first if tune.space is None]
+    for keys, key, values in named:
+        if wrong := _tuned_wrong(params, keys, key, values):
+            yield keys, Mistake(*_locate(root, keys, value=False), wrong)
+    for keys, key, value in first if tune.space is not None else ():
+        if key not in space or not space[key].holds(value):
+            why = "is no key of tune.space" if key not in space else f"lies outside its range, {json.dumps(value)}"
+            yield keys, Mistake(*_locate(root, keys, value=False), f"tune.enqueue: {key} {why}")
+
+
+def _tuned_wrong(params: Params, keys: Keys, key: str, values: tuple[Any, ...]) -> str:
+    """What is wrong with a key that trials should vary; empty where nothing is."""
+    known = dict(_fields(Params))
+    if not _tunable(key):
+        near = difflib.get_close_matches(key, [name for name in known if _tunable(name)], n=1, cutoff=0.5)
+        hint = f"; nearest valid key: {near[0]}" if near else ""
+        unread = key in known and key.split(".")[0] in TUNABLE
+        why = "is not read in a trial" if unread else f"is no key of {', '.join(TUNABLE[:-1])} or {TUNABLE[-1]}"
+        return f"{_name(keys[:2])}: {key} {why}{hint}"
+    for value in values:
+        try:
+            override({name: params.section(name) for name in TUNABLE}, {key: value})
+        except ValidationError as error:
+            return f"{_name(keys)}: expected {_expected(error.errors()[0])}, got {json.dumps(value)}"
+    return ""
+
+
+def _probes(interval: Interval) -> tuple[Any, ...]:
+    """Values of a range that show whether the key takes them."""
+    return tuple([value] for value in interval.ends) if interval.each else interval.ends
+
+
+def _tunable(key: str) -> bool:
+    """Whether a trial reads this key: a value of model or train, or an entry of one of their mappings."""
+    section, _, rest = key.partition(".")
+    fields = dict(_fields(Params))
+    if section not in TUNABLE or not rest or key in UNREAD:
+        return False
+    if key in fields:
+        return not any(other.startswith(f"{key}.") for other in fields)
+    return key.rpartition(".")[0] in MAPPINGS and key.count(".") == 2

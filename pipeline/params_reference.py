@@ -39,7 +39,10 @@ def reference() -> str:
         section = _resolved(properties[name], whole)
         tables.append(f"## {name}\n\n" + _table(section["properties"], section, whole))
     ranges = whole["$defs"]["Interval"]
-    tables.append("## Ranges of tune.space\n\nEach key has exactly one of these.\n\n" + _table(ranges["properties"], ranges, whole))
+    tables.append(
+        "## Ranges of tune.space\n\nEach key has exactly one of log, uniform, int and choice.\n\n"
+        + _table(ranges["properties"], ranges, whole)
+    )
     return "\n".join(tables)
 
 
@@ -68,9 +71,6 @@ def _resolved(field: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
 
 
 def _default(value: Any) -> str:
-    if isinstance(value, dict) and value:
-        given = {key: {k: v for k, v in inner.items() if v is not None} for key, inner in value.items()}
-        return "<br>".join(f"`{key}: {json.dumps(inner)}`" for key, inner in given.items()).replace('"', "")
     return f"`{json.dumps(value, ensure_ascii=False)}`" if not isinstance(value, str) else f"`{value}`"
 
 

@@ -25,6 +25,7 @@ QUALITY = REPORTS / "clean" / "index.html"
 LEAKAGE = REPORTS / "split" / "leakage.html"
 BEST = REPORTS / "tune" / "best.yaml"
 MODEL = MODELS / "model.keras"
+FITTED = MODELS / "preprocessor.json"  # what the network was trained with: PREPROCESSOR, unless the sweep chose other values
 RUN = MODELS / "run.json"
 PACKAGE = MODELS / "package"
 METRICS = REPORTS / "evaluate" / "metrics.json"

@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -267,41 +267,92 @@ def _system_metrics(run_id: str | None) -> Iterator[None]:
         monitor.finish()
 
 
-@tolerant
-def log_study(name: str, study: str, trials: Iterable[Mapping[str, Any]], best: Mapping[str, Any], files: Iterable[Path]) -> str:
-    """One run for a sweep and one below it for each trial; a sweep that grew gets the new trials only.
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep in the store: one run for the study, and below it one for each trial that is over.
 
-    Args:
-        trials: mappings with number, state, value, params, curve (validation losses by epoch) and milliseconds start, end.
+    A trial is written whole, so that a killed process leaves no run of one that looks as if it still ran.
     """
+
+    id: str | None
+    where: str = ""
+    key: str = ""
+    known: dict[str, tuple[str, str]] = field(default_factory=dict)  # run and its status, by the trial's number
+
+    @classmethod
+    def open(cls, name: str, key: str, tags: Mapping[str, str]) -> Sweep:
+        """The study's run in experiment `name`, begun where there is none yet; its id is None where the store is out of reach."""
+        return _open_sweep(name, key, tags) or cls(None)
+
+    def log(self, trial: Mapping[str, Any]) -> None:
+        """Write a trial, once however often this is called.
+
+        Args:
+            trial: number, state (complete, pruned, failed), reason, params, curve (the objective by step), its name `objective`,
+                measured (metrics on validation) and seconds since 1970 `started`, `ended`.
+        """
+        if self.id and self.known.get(str(trial["number"]), ("", ""))[1] not in ("FINISHED", "FAILED"):
+            _log_trial(self, trial)
+
+    def close(self, status: str, best: Mapping[str, Any], metrics: Mapping[str, float], files: Iterable[Path]) -> None:
+        """End the study's run: FINISHED, FAILED or KILLED."""
+        if self.id:
+            run = Run(self.id)
+            run.metrics(metrics)
+            run.tags({f"best.{key}": str(value) for key, value in best.items()})
+            run.files(files, "tune")
+            _end(self.id, status)
+
+
+@tolerant
+def _open_sweep(name: str, key: str, tags: Mapping[str, str]) -> Sweep:
+    where = experiment(name)
+    found = client().search_runs([where], f"tags.study = '{key}' and tags.stage = 'tune'")
+    if found:
+        parent = str(found[0].info.run_id)
+        client().update_run(parent, status="RUNNING")
+    else:
+        own = {"study": key, "stage": "tune", "mlflow.runName": f"sweep {key[:6]}", "mlflow.source.name": "pipeline tune"}
+        parent = str(client().create_run(where, tags={**own, **tags}).info.run_id)
+    known: dict[str, tuple[str, str]] = {}
+    token = None
+    while found:  # the store gives at most so many at a time
+        page = client().search_runs([where], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=1000, page_token=token)
+        known |= {run.data.tags["trial"]: (run.info.run_id, run.info.status) for run in page}
+        if not (token := page.token):
+            break
+    return Sweep(parent, where, key, known)
+
+
+@tolerant
+def _log_trial(sweep: Sweep, trial: Mapping[str, Any]) -> None:
     from mlflow.entities import Metric, Param
 
-    where = experiment(name)
-    found = client().search_runs([where], f"tags.study = '{study}' and tags.stage = 'tune'")
-    tags = {"study": study, "stage": "tune", "mlflow.runName": f"sweep {study[:6]}", "mlflow.source.name": "pipeline tune"}
-    parent = found[0].info.run_id if found else client().create_run(where, tags=tags).info.run_id
-    known = {run.data.tags["trial"] for run in client().search_runs([where], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=50_000)}
-    for trial in trials:
-        if str(trial["number"]) in known:
-            continue
-        child_tags = {
-            "mlflow.parentRunId": parent,
-            "study": study,
-            "stage": "trial",
-            "trial": str(trial["number"]),
-            "state": trial["state"],
-        }
-        child_tags["mlflow.runName"] = f"sweep {study[:6]} trial {trial['number']}"
-        child = client().create_run(where, start_time=trial["start"], tags=child_tags).info.run_id
-        curve = [Metric("validation/loss", value, trial["start"], epoch) for epoch, value in trial["curve"].items()]
-        client().log_batch(child, metrics=curve, params=[Param(key, str(value)) for key, value in trial["params"].items()])
-        client().set_terminated(child, "FAILED" if trial["state"] == "FAIL" else "FINISHED", trial["end"])
-    client().log_batch(parent, metrics=[Metric("best/validation/loss", best["value"], int(time.time() * 1000), 0)])
-    for key, value in best["params"].items():
-        client().set_tag(parent, f"best.{key}", str(value))
-    Run(parent).files(files, "tune")
-    client().set_terminated(parent, "FINISHED")
-    return str(parent)
+    number, start, end = str(trial["number"]), round(1000 * trial["started"]), round(1000 * trial["ended"])
+    run, _ = sweep.known.get(number, ("", ""))
+    if not run:
+        tags = {"mlflow.parentRunId": sweep.id, "mlflow.runName": f"sweep {sweep.key[:6]} trial {number}", "study": sweep.key}
+        tags |= {"stage": "trial", "trial": number, "state": trial["state"], "mlflow.source.name": "pipeline tune"}
+        tags |= {"reason": trial["reason"][:5000]} if trial["reason"] else {}
+        run = client().create_run(sweep.where, start_time=start, tags=tags).info.run_id
+        sweep.known[number] = (run, "RUNNING")
+    curve = [Metric(f"validation/{trial['objective']}", value, start, step) for step, value in trial["curve"].items() if value == value]
+    measured = [Metric(f"best/{name}", value, end, 0) for name, value in trial["measured"].items() if value == value]
+    client().log_batch(run, metrics=curve + measured, params=[Param(key, str(value)[:6000]) for key, value in trial["params"].items()])
+    status = "FAILED" if trial["state"] == "failed" else "FINISHED"
+    client().set_terminated(run, status, end)
+    sweep.known[number] = (run, status)
+
+
+def sweep_key(run_id: str) -> str | None:
+    """The key of the sweep that this run is, or belongs to; None where there is no such run."""
+    found: str | None = _sweep_key(run_id)
+    return found
+
+
+@tolerant
+def _sweep_key(run_id: str) -> str | None:
+    return client().get_run(run_id).data.tags.get("study") or None
 
 
 def save_package(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from postgres import postgres  # noqa: F401  (a fixture)
 
 ROOT = Path(__file__).parents[1]
 

@@ -77,7 +77,8 @@ def calibration_points(y: Array, probability: Array) -> Table:
     observed = np.bincount(bins, weights=y)[filled] / rows
     centre = (observed + Z**2 / (2 * rows)) / (1 + Z**2 / rows)
     half = Z / (1 + Z**2 / rows) * np.sqrt(observed * (1 - observed) / rows + Z**2 / (4 * rows**2))
-    return {"predicted": predicted, "observed": observed, "low": centre - half, "high": centre + half, "rows": rows}
+    low, high = np.minimum(centre - half, observed), np.maximum(centre + half, observed)  # of 0 or 1 they differ by rounding alone
+    return {"predicted": predicted, "observed": observed, "low": low, "high": high, "rows": rows}
 
 
 def roc(y: Array, outputs_by_model: Mapping[str, Array], class_names: Sequence[str] = ()) -> Figure:

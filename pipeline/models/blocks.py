@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from pipeline.config import ModelParams
+from pipeline.errors import UserError
 from pipeline.models.steps import StepNormalization
 
 
@@ -22,6 +23,26 @@ def initializer(model: ModelParams, activation: str | None = None) -> str:
     if activation == "selu":
         return "lecun_normal"
     return "he_normal" if activation in ("relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "swish", "mish") else "glorot_uniform"
+
+
+def widths(model: ModelParams, layers: int, usual: int) -> list[int]:
+    """Units of each of so many layers: `model.width` for all, or one each where it is a list.
+
+    Raises:
+        UserError: the list has more widths than layers, or fewer.
+    """
+    if not isinstance(model.width, tuple):
+        return [model.width or usual] * layers
+    if len(model.width) != layers:
+        raise UserError(f"model.width: expected one width, or a list of {layers}, one for each layer, got a list of {len(model.width)}")
+    return list(model.width)
+
+
+def one_width(model: ModelParams, usual: int, *, at: int = 0) -> int:
+    """`model.width` where one is needed; of a list the one at a place."""
+    if isinstance(model.width, tuple):
+        return model.width[at] if model.width else usual
+    return model.width or usual
 
 
 def normalized(x: Any, model: ModelParams, *, auto: str, name: str, mask: Any = None) -> Any:

@@ -15,7 +15,7 @@ from pipeline.data import audio
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError
 from pipeline.models import cnn, forecast, heads, mlp, rnn, transformer
-from pipeline.models.blocks import dropped
+from pipeline.models.blocks import dropped, one_width
 from pipeline.models.families import Group, groups
 from pipeline.models.members import MemberMean, Members
 from pipeline.models.steps import LengthMask, Masked, TokenMask
@@ -101,11 +101,15 @@ def _encoded(group: Group, inputs: dict[str, Any], fitted: Preprocessor, model: 
         if family is transformer and (size := transformer.patch_of(x.shape[1], model)) > 1:
             mask = LengthMask(-(-x.shape[1] // size), stride=size, name=f"{prefix}patch_mask")(inputs["sequence_length"])
         return family.steps(x, mask, model, prefix=prefix)
-    text, width = fitted.texts[int(group.name.removeprefix("text_"))], model.width or transformer.WIDTH
+    text, width = fitted.texts[int(group.name.removeprefix("text_"))], _token_width(group, model)
     start = keras.initializers.RandomNormal(stddev=width**-0.5)
     mask = TokenMask(name=f"{prefix}mask")(x)
     x = keras.layers.Embedding(text.vocabulary, width, embeddings_initializer=start, name=f"{prefix}embedding")(x)
     return (family.text if family in (mlp, transformer) else family.steps)(x, mask, model, prefix=prefix)
+
+
+def _token_width(group: Group, model: ModelParams) -> int:
+    return transformer.width_of(model) if group.family == "transformer" else one_width(model, transformer.WIDTH)
 
 
 def _joined(encoded: list[Any], model: ModelParams) -> Any:
@@ -117,7 +121,7 @@ def _joined(encoded: list[Any], model: ModelParams) -> Any:
     x = keras.layers.Concatenate(name="joined")(parts)
     if model.layers == 0:
         return x
-    x = mlp.dense(x, model.width or mlp.WIDTH, model, name="joint", norm="joint_norm")
+    x = mlp.dense(x, one_width(model, mlp.WIDTH, at=-1), model, name="joint", norm="joint_norm")
     return dropped(x, model, name="joint_dropout")
 
 

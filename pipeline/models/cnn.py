@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from pipeline.config import ModelParams
-from pipeline.models.blocks import activated, added, dropped, initializer, normalized
+from pipeline.models.blocks import activated, added, dropped, initializer, normalized, one_width, widths
 from pipeline.models.steps import Masked, Pool
 
 LAYERS, WIDTH, KERNEL = 3, 32, 3  # of a picture
@@ -25,7 +25,7 @@ def picture(x: Any, model: ModelParams, *, prefix: str) -> Any:
     A ResNet (He et al. 2016): every block but the first halves the picture, as long as it is large enough, and doubles the
     channels.
     """
-    blocks, width = LAYERS if model.layers is None else model.layers, model.width or WIDTH
+    blocks, width = LAYERS if model.layers is None else model.layers, one_width(model, WIDTH)
     if not blocks:
         return keras.layers.Flatten(name=f"{prefix}pixels")(x)
     size, at = model.kernel or KERNEL, 0
@@ -35,8 +35,9 @@ def picture(x: Any, model: ModelParams, *, prefix: str) -> Any:
     x = _convolution(x, width, max(size, stride), model, stride=stride, name=f"{prefix}stem")
     x = _norm(x, model, name=f"{prefix}stem_norm")
     x = activated(x, model, name=f"{prefix}stem_{model.activation}")
+    given = widths(model, blocks, WIDTH) if isinstance(model.width, tuple) else None
     for at in range(1, blocks + 1):
-        wide = min(width * 2 ** (at - 1), width * WIDEST)
+        wide = given[at - 1] if given else min(width * 2 ** (at - 1), width * WIDEST)
         x = _block(x, wide, size, model, at=at, of=blocks, stride=2 if at > 1 and min(x.shape[1:3]) >= SMALLEST_SIDE else 1, prefix=prefix)
     x = keras.layers.GlobalAveragePooling2D(name=f"{prefix}pool")(x)
     return dropped(x, model, name=f"{prefix}dropout")
@@ -87,8 +88,8 @@ def steps(x: Any, mask: Any, model: ModelParams, *, prefix: str) -> Any:
     if not modules:
         return keras.layers.Flatten(name=f"{prefix}steps")(x)
     before = x
-    for at in range(1, modules + 1):
-        x = _module(x, mask, model, name=f"{prefix}module_{at}")
+    for at, width in enumerate(widths(model, modules, FILTERS), 1):
+        x = _module(x, mask, model, width, name=f"{prefix}module_{at}")
         if model.residual is not False and at % 3 == 0:
             if before.shape != x.shape:
                 before = _convolution(before, x.shape[-1], 1, model, name=f"{prefix}shortcut_{at}")
@@ -99,8 +100,8 @@ def steps(x: Any, mask: Any, model: ModelParams, *, prefix: str) -> Any:
     return dropped(x, model, name=f"{prefix}dropout")
 
 
-def _module(x: Any, mask: Any, model: ModelParams, *, name: str) -> Any:
-    width, longest = model.width or FILTERS, min(model.kernel or LONGEST, x.shape[1])
+def _module(x: Any, mask: Any, model: ModelParams, width: int, *, name: str) -> Any:
+    longest = min(model.kernel or LONGEST, x.shape[1])
     x = x if mask is None else Masked(name=f"{name}_masked")(x, mask)
     narrow = _convolution(x, width, 1, model, name=f"{name}_bottleneck") if x.shape[-1] > width else x
     lengths = [max(longest // 2**halved, 1) for halved in range(3)]

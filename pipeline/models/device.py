@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pipeline.errors import UserError
 
@@ -103,6 +103,17 @@ def _has_bfloat16() -> bool:
 def out_of_memory(error: BaseException) -> bool:
     """Whether the device, or the machine, had too little memory: TensorFlow, JAX and Python each have a word for it."""
     return isinstance(error, MemoryError) or "ResourceExhausted" in type(error).__name__ or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def free() -> None:
+    """Give back the memory of networks that are gone: graphs, and what the allocator keeps for later."""
+    import ctypes
+
+    import keras
+
+    keras.utils.clear_session(free_memory=True)  # collects garbage too
+    with suppress(OSError, AttributeError):  # elsewhere than with glibc
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import keras
 from pipeline.config import ModelParams
 from pipeline.data.fitted import Preprocessor
 from pipeline.models import columns
-from pipeline.models.blocks import activated, added, dropped, initializer, normalized
+from pipeline.models.blocks import activated, added, dropped, initializer, normalized, widths
 from pipeline.models.members import MemberDense, Members
 from pipeline.models.steps import Pool
 
@@ -45,12 +45,12 @@ def text(x: Any, mask: Any, model: ModelParams, *, prefix: str) -> Any:
 def hidden(x: Any, model: ModelParams, *, prefix: str = "", layers: int | None = None) -> Any:
     """The hidden layers: (batch, [k,] features) -> (batch, [k,] width)."""
     count = next(n for n in (layers, model.layers, LAYERS) if n is not None)
-    width = model.width or WIDTH
-    for at in range(1, count + 1):
+    for at, width in enumerate(widths(model, count, WIDTH), 1):
         y = dense(x, width, model, name=f"{prefix}hidden_{at}", norm=f"{prefix}norm_{at}")
         y = dropped(y, model, name=f"{prefix}dropout_{at}")
         # the first layer maps to the width: it has nothing to add to
-        x = added(x, y, model, at=at, of=count, name=f"{prefix}add_{at}") if model.residual and at > 1 else y
+        adds = model.residual and at > 1 and x.shape == y.shape
+        x = added(x, y, model, at=at, of=count, name=f"{prefix}add_{at}") if adds else y
     return x
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from pipeline.config import ModelParams
-from pipeline.models.blocks import added, dropped, initializer, normalized
+from pipeline.models.blocks import added, dropped, initializer, normalized, widths
 from pipeline.models.steps import Pool
 
 LAYERS, WIDTH = 1, 64
@@ -27,9 +27,9 @@ def steps(x: Any, mask: Any, model: ModelParams, *, prefix: str, forward: bool =
     count = LAYERS if model.layers is None else model.layers
     both = model.bidirectional and not forward
     residual = count >= DEEP if model.residual is None else model.residual
-    for at in range(1, count + 1):
+    for at, width in enumerate(widths(model, count, WIDTH), 1):
         cell = CELLS[model.cell](
-            model.width or WIDTH,
+            width,
             return_sequences=True,
             kernel_initializer=initializer(model, "tanh"),
             recurrent_initializer="orthogonal",

@@ -11,7 +11,7 @@ from pipeline.config import ModelParams
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError
 from pipeline.models import columns
-from pipeline.models.blocks import added, dropped, initializer, normalized
+from pipeline.models.blocks import added, dropped, initializer, normalized, one_width, widths
 from pipeline.models.steps import ClassToken, Pool, Positions
 
 LAYERS, WIDTH = 2, 64
@@ -21,7 +21,7 @@ TOKENS = 64  # that patches keep below
 
 def table(inputs: dict[str, Any], fitted: Preprocessor, model: ModelParams) -> Any:
     """A token a column and one that gathers the row; order means nothing here, so that there are no positions."""
-    x = columns.tokens(inputs, fitted, model, model.width or WIDTH)
+    x = columns.tokens(inputs, fitted, model, width_of(model))
     x = blocks(ClassToken(name="class_token")(x), None, model)
     return keras.layers.Flatten(name="gathered")(keras.layers.Cropping1D((0, x.shape[1] - 1), name="class_only")(x))
 
@@ -33,7 +33,7 @@ def steps(x: Any, mask: Any, model: ModelParams, *, prefix: str, flat: bool = Fa
         mask: of the patches, see `patch_of`.
         flat: all tokens one after the other instead of their mean: what is said depends on where it stood.
     """
-    size, width = patch_of(x.shape[1], model), model.width or WIDTH
+    size, width = patch_of(x.shape[1], model), width_of(model)
     if short := -x.shape[1] % size:
         x = keras.layers.ZeroPadding1D((0, short), name=f"{prefix}filled")(x)
     x = keras.layers.Conv1D(width, size, size, kernel_initializer=initializer(model, "linear"), name=f"{prefix}patches")(x)
@@ -47,11 +47,23 @@ def text(x: Any, mask: Any, model: ModelParams, *, prefix: str) -> Any:
 
 def picture(x: Any, model: ModelParams, *, prefix: str) -> Any:
     """Square patches as tokens (Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words"): -> (batch, width)."""
-    size, width = model.patch or max(1, math.ceil(math.sqrt(x.shape[1] * x.shape[2] / TOKENS))), model.width or WIDTH
+    size, width = model.patch or max(1, math.ceil(math.sqrt(x.shape[1] * x.shape[2] / TOKENS))), width_of(model)
     start = initializer(model, "linear")
     x = keras.layers.Conv2D(width, size, size, "same", kernel_initializer=start, name=f"{prefix}patches")(x)
     x = keras.layers.Reshape((x.shape[1] * x.shape[2], width), name=f"{prefix}tokens")(x)
     return _pooled(blocks(_placed(x, model, prefix), None, model, prefix=prefix), None, model, prefix)
+
+
+def width_of(model: ModelParams) -> int:
+    """Width of every token.
+
+    Raises:
+        UserError: model.width is a list with different widths: blocks add to what they are given.
+    """
+    given = widths(model, LAYERS if model.layers is None else model.layers, WIDTH) or [one_width(model, WIDTH)]
+    if len(set(given)) > 1:
+        raise UserError(f"model.width: all blocks of a transformer have one width, got {', '.join(map(str, given))}")
+    return given[0]
 
 
 def patch_of(steps: int, model: ModelParams) -> int:

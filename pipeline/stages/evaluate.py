@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline import files, paths, tracking
-from pipeline.config import EvaluateParams
-from pipeline.data import arrays
+from pipeline.config import EvaluateParams, SplitParams
+from pipeline.data import prepared
 from pipeline.data.arrays import Side
 from pipeline.data.fitted import Preprocessor
 from pipeline.models import device
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run(seed: int, evaluate: EvaluateParams) -> None:
+def run(seed: int, split: SplitParams, evaluate: EvaluateParams) -> None:
     """Write metrics with intervals, curves, figures and the network's outputs to reports/evaluate/; add them to train's run."""
     device.start()
     import keras
@@ -33,12 +33,12 @@ def run(seed: int, evaluate: EvaluateParams) -> None:
     from pipeline.evaluation import figures
     from pipeline.models.fit import outputs
 
-    fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8"))
-    train, test = arrays.load("train"), arrays.load("test")
+    fitted = Preprocessor.from_json(paths.FITTED.read_text(encoding="utf-8"))
     network = keras.models.load_model(paths.MODEL, compile=False, safe_mode=True)
-    found = {"network": outputs(network, fitted, test)}
     judge = _forecasts if fitted.forecast else _rows
-    judged = judge(fitted, train, test, found, seed, evaluate)
+    with prepared.sides(fitted, split, ("train", "test")) as sides:
+        found = {"network": outputs(network, fitted, sides["test"])}
+        judged = judge(fitted, sides["train"], sides["test"], found, seed, evaluate)
     result, models = judged.intervals, judged.intervals.models
     main = next(iter(models["network"]))
     values = {model: {name: interval.value for name, interval in measured.items()} for model, measured in models.items()}

@@ -26,7 +26,7 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
 
     Writes reports/monitor/summary.json and, for each window, a folder with Evidently's report.html and report.json.
     """
-    fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8"))
+    fitted = Preprocessor.from_json(paths.FITTED.read_text(encoding="utf-8"))
     group = split.by if split.strategy in ("group", "stratified_group") else None
     heavy = set(fitted.all_columns) != set(fitted.columns)
     most = monitor.max_windows * (HEAVY_ROWS_A_WINDOW if heavy else ROWS_A_WINDOW)

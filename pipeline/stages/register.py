@@ -24,7 +24,7 @@ EXAMPLES = 3  # rows kept in the package as an example of a request
 
 def run(register: RegisterParams) -> None:
     """Write models/package, replay the raw test rows through it, register it once per content, write reports/register.json."""
-    fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8"))
+    fitted = Preprocessor.from_json(paths.FITTED.read_text(encoding="utf-8"))
     trained = files.read_json(paths.RUN)
     rows, expected = _windows(fitted) if fitted.forecast else _rows(fitted)
     shutil.rmtree(paths.PACKAGE, ignore_errors=True)

@@ -24,6 +24,7 @@ def run() -> None:
         result=summary.result(found),
         verdicts=[summary.against(found, other) for other in found["test"]["differences"]],
         watched=summary.watched(found),
+        swept=paths.BEST.with_name("index.html").exists(),
         names=summary.NAMES,
         number=summary.number,
         shown=summary.SHOWN,

@@ -13,8 +13,9 @@ from ruamel.yaml import YAML
 from tqdm import tqdm
 
 from pipeline import files, lineage, paths, tracking
-from pipeline.config import ModelParams, TrainParams, override
-from pipeline.data import arrays
+from pipeline.config import ModelParams, NormalizeParams, SplitParams, TrainParams, override
+from pipeline.data import arrays, prepared
+from pipeline.data.arrays import Side
 from pipeline.data.fitted import Preprocessor
 from pipeline.models import device
 
@@ -25,8 +26,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run(seed: int, model: ModelParams, train: TrainParams) -> None:
-    """Train with best.yaml's values over params.yaml's; write models/model.keras, models/run.json, reports/train/."""
+def run(seed: int, split: SplitParams, normalize: NormalizeParams, model: ModelParams, train: TrainParams) -> None:
+    """Train with best.yaml's values over params.yaml's; write models/ (model.keras, preprocessor.json, run.json), reports/train/."""
+    best = YAML(typ="safe").load(paths.BEST.read_text(encoding="utf-8"))
+    now = override({"normalize": normalize, "model": model, "train": train}, best["params"])
+    same = now["normalize"] == normalize
+    fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8")) if same else prepared.refitted(split, now["normalize"])
+    with prepared.sides(fitted, split, paths.SIDES[:2]) as sides:
+        _train(seed, fitted, sides, now, best)
+
+
+def _train(seed: int, fitted: Preprocessor, sides: Mapping[str, Side], now: dict[str, Any], best: Mapping[str, Any]) -> None:
+    train = now["train"]
     computer = device.start(train.device, train.backend)
     from pipeline.models.build import build, save, serving
     from pipeline.models.feeding import class_weights
@@ -34,13 +45,9 @@ def run(seed: int, model: ModelParams, train: TrainParams) -> None:
     from pipeline.training import ensembling, explain
     from pipeline.training.crossvalidation import cross_validate
 
-    best = YAML(typ="safe").load(paths.BEST.read_text(encoding="utf-8"))
-    now = override({"model": model, "train": train}, best["params"])
-    sides = {side: arrays.load(side) for side in paths.SIDES[:2]}
-    fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8"))
     now["train"] = now["train"].model_copy(update={"batch_size": now["train"].batch(len(sides["train"]))})
     data = [*arrays.files(*sides), *([Path(train.start_from)] if train.start_from else [])]
-    key = lineage.fingerprint(code=Path(__file__), data=data, params={"seed": seed, **now})
+    key = lineage.fingerprint(code=Path(__file__), data=data, params={"seed": seed, "fitted": fitted.to_json(), **now})
     checkpoint = paths.state() / "checkpoints" / f"{key}.npz"
     kept = lambda part: checkpoint.with_stem(f"{key}-{part}")  # noqa: E731
     name = Path(files.read_json(paths.SOURCE)["source"]).stem
@@ -75,9 +82,10 @@ def run(seed: int, model: ModelParams, train: TrainParams) -> None:
         _report(results, final, crossed, plan)
         paths.MODELS.mkdir(exist_ok=True)
         save(network, paths.MODEL)
+        files.write_text(paths.FITTED, fitted.to_json())
         files.write_json(paths.RUN, {"run_id": tracked.id, "experiment": name, "fingerprint": key, "tuned": best["params"]})
         tracked.metrics({f"best/{k}": v for k, v in final.items() if k != "seconds"} | {"best/epoch": results[0].best_epoch})
-        tracked.files([paths.REPORTS / "train", paths.MODEL, paths.PREPROCESSOR, paths.PARAMS, paths.BEST])
+        tracked.files([paths.REPORTS / "train", paths.MODEL, paths.FITTED, paths.PARAMS, paths.BEST])
     for file in checkpoint.parent.glob(f"{key}*.npz"):
         file.unlink()
     shown = ", ".join(f"{k} {v:.4f}" for k, v in final.items() if k.startswith(("train/loss", "validation/")))

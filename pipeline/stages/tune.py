@@ -3,77 +3,151 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline import files, lineage, paths, tracking
-from pipeline.config import ModelParams, Scalar, TrainParams, TuneParams, override
-from pipeline.data import arrays
-from pipeline.data.fitted import Preprocessor
-from pipeline.models import device
+from pipeline import files, lineage, paths
+from pipeline.config import ModelParams, NormalizeParams, SplitParams, TrainParams, TuneParams
+from pipeline.errors import UserError
+from pipeline.tuning import preview, results, stores, study, sweep, terminal
+from pipeline.tuning.plan import Plan
+from pipeline.tuning.report import pages
 
 log = logging.getLogger(__name__)
 
 
-def run(seed: int, model: ModelParams, train: TrainParams, tune: TuneParams) -> None:
-    """Search tune.space on train and validation; write best.yaml and trials.csv to reports/tune/."""
+def run(
+    seed: int,
+    split: SplitParams,
+    normalize: NormalizeParams,
+    model: ModelParams,
+    train: TrainParams,
+    tune: TuneParams,
+    *,
+    join: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Search tune.space on train and validation; write best.yaml, trials.csv and index.html to reports/tune/.
+
+    Args:
+        join: take trials of a sweep that another machine runs, until its budget is spent; nothing is written here.
+        dry_run: tell what would be searched, and how long it would take.
+    """
+    if not tune.trials:
+        if not (join or dry_run):
+            _write(None, {"trials": 0})
+        return
+    plan = Plan(seed, {"split": split, "normalize": normalize, "model": model, "train": train}, tune)
+    if dry_run:
+        preview.tell(plan)
+        return
+    with ExitStack() as stack:
+        if tune.storage is None:
+            stack.enter_context(_alone(plan))
+        found = study.Study(tune, plan.aim, plan.space, seed=seed, store=plan.store, made_from=plan.made_from, join=join)
+        stack.callback(found.close)
+        objective, lower = next(iter(plan.aim.objectives.items()))
+        view = terminal.view(trials=tune.trials, epochs=plan.epochs, objective=objective, lower=lower, workers=tune.workers)
+        stack.callback(view.close)
+        if join:
+            sweep.run(found, plan.setup, tune, view)
+            return
+        _say_why(plan, begun=found.begin(plan.defaults, plan.first))
+        tracked = sweep.Tracked(plan.source, plan.key, lineage.commit(), objective)
+        try:
+            sweep.run(found, plan.setup, tune, view, on_finished=tracked.log)
+        except BaseException as error:
+            tracked.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", {}, {}, [])
+            if isinstance(error, KeyboardInterrupt):
+                log.warning("interrupted: %d of %d trials are kept; the same command goes on with them", found.done(), tune.trials)
+            raise
+        view.close()
+        _finish(found, plan, tune, tracked)
+
+
+@contextmanager
+def _alone(plan: Plan) -> Iterator[None]:
+    """Inside the block no other workspace runs this sweep: what it had left running would be taken for cut off."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(paths.state() / "locks" / f"study-{plan.key}.lock")
+    try:
+        lock.acquire(timeout=0.1)
+    except Timeout:
+        log.warning("sweep %s already runs in another workspace; waiting for it to end", plan.key)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _say_why(plan: Plan, *, begun: bool) -> None:
+    """Say whether this sweep goes on or begins, and why it is not the last one."""
+    last = plan.studies / f"last-{plan.source}.json"
+    before = files.read_json(last) if last.exists() else None
+    if not begun:
+        log.info(
+            "sweep %s goes on%s",
+            plan.key,
+            "" if before is None or before["key"] == plan.key else ": an earlier one with the same code, data and params",
+        )
+    elif before is not None and before["key"] != plan.key:
+        log.info("a new sweep %s, since %s", plan.key, "; ".join(stores.differences(plan.made_from, before)[:5]))
+    files.write_json(last, plan.made_from)
+
+
+def _finish(found: study.Study, plan: Plan, tune: TuneParams, tracked: sweep.Tracked) -> None:
+    details = {
+        "sampler": tune.sampler,
+        "pruner": tune.pruner if plan.aim.prunes else "none",
+        "workers": tune.workers,
+        "minutes": tune.minutes,
+    }
+    result = found.result(plan.source, details, epochs=plan.epochs)
+    if result.best is None:
+        tracked.close("FAILED", {}, {}, [])
+        failed = [trial for trial in result.trials if trial.state == results.FAILED]
+        first = f"the first: {failed[0].reason}" if failed else "all were pruned, or none keeps tune.constraints"
+        raise UserError(f"tune: none of {len(result.trials)} trials came to a good end; {first}")
+    best = result.of(result.best)
+    first, value = result.objectives[0], best.values[0]
+    log.info("best: trial %d of %d, %s %.4f on validation", best.number, len(result.trials), first, value)
+    provenance = {"study": plan.key, "trials": len(result.trials), "best_trial": best.number, "objective": first, "value": value}
+    provenance |= {"validation_loss": best.measured["loss"], "reproducible": _reproducible(tune)}
+    _write(result, provenance, timeline := plan.studies / f"{plan.key}.html")
+    written = [*sorted(paths.BEST.parent.iterdir()), timeline]
+    tracked.close("FINISHED", _changed(best), {f"best/validation/{name}": v for name, v in best.measured.items()}, written)
+    if tune.storage is None:
+        log.info(
+            "look at %s, or: optuna-dashboard %s",
+            paths.BEST.with_name("index.html"),
+            Path(plan.store).relative_to(paths.root()) if Path(plan.store).is_relative_to(paths.root()) else plan.store,
+        )
+
+
+def _reproducible(tune: TuneParams) -> str:
+    if tune.workers > 1 or tune.minutes is not None or tune.storage is not None:
+        return "best.yaml gives the same training again; the sweep itself depends on which trial ended first"
+    return "the same seed gives the same sweep"
+
+
+def _changed(best: results.Trial) -> dict[str, Any]:
+    """The values of the best trial: none where it is trial 0, params.yaml itself."""
+    return dict(best.params) if best.number else {}
+
+
+def _write(result: results.Sweep | None, provenance: Mapping[str, Any], timeline: Path | None = None) -> None:
     with files.replaced(paths.BEST.parent) as folder:
-        provenance: dict[str, Any] = {"trials": tune.trials}
-        chosen: dict[str, Scalar] = {}
-        trials: list[dict[str, Any]] = []
-        if tune.trials:
-            chosen, trials, provenance = _search(seed, model, train, tune)
+        chosen = _changed(result.of(result.best)) if result is not None and result.best is not None else {}
         with (folder / paths.BEST.name).open("w", encoding="utf-8") as out:
-            YAML().dump({"params": chosen, "from": provenance}, out)
-        shown = ("number", "state", "value", "epochs")
-        files.write_csv(folder / "trials.csv", [{k: t[k] for k in shown} | t["params"] for t in trials])
-    if trials:
-        source = Path(files.read_json(paths.SOURCE)["source"]).stem
-        written = [paths.BEST, paths.BEST.with_name("trials.csv")]
-        tracking.log_study(source, provenance["study"], trials, {"value": provenance["validation_loss"], "params": chosen}, written)
-
-
-def _search(
-    seed: int, model: ModelParams, train: TrainParams, tune: TuneParams
-) -> tuple[dict[str, Scalar], list[dict[str, Any]], dict[str, Any]]:
-    """The best values, all trials, and what best.yaml says of where its values come from."""
-    device.start(train.device, train.backend)
-    from pipeline import tuning
-    from pipeline.models.fit import fit
-
-    sections = {"model": model, "train": train}
-    train_side, validation = (arrays.load(side) for side in paths.SIDES[:2])
-    fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text(encoding="utf-8"))
-    study = lineage.fingerprint(
-        code=Path(__file__),
-        data=[*arrays.files(*paths.SIDES[:2]), *([Path(train.start_from)] if train.start_from else [])],
-        params={"seed": seed, **sections, "tune": tune.model_dump(exclude={"trials"})},  # more trials continue the study
-    )
-
-    def objective(values: Mapping[str, Scalar], report: tuning.Report) -> float:
-        now = override(sections, values)
-        on_epoch = lambda epoch, row: report(epoch, row["validation/loss"])  # noqa: E731
-        return fit(fitted, train_side, validation, model=now["model"], params=now["train"], seed=seed, on_epoch=on_epoch).best[
-            "validation/loss"
-        ]
-
-    def on_trial(trial: Any) -> None:
-        outcome = f"{trial.value:.4f}" if trial.state.name == "COMPLETE" else trial.state.name.lower()
-        shown = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in trial.params.items())
-        log.info("trial %d of %d: %s after %d epochs (%s)", trial.number, tune.trials, outcome, len(trial.intermediate_values), shown)
-
-    result = tuning.sweep(
-        objective,
-        tune,
-        defaults={key: getattr(sections[(part := key.split("."))[0]], part[1]) for key in tune.space},
-        epochs=train.epochs,
-        seed=seed,
-        journal=paths.state() / "studies" / f"{study}.log",
-        on_trial=on_trial,
-    )
-    log.info("best: trial %d of %d, validation loss %.4f", result.best_trial.number, tune.trials, result.best_value)
-    found = {"study": study, "trials": tune.trials, "best_trial": result.best_trial.number, "validation_loss": result.best_value}
-    return tuning.best(result), tuning.table(result), found
+            YAML().dump({"params": chosen, "from": dict(provenance)}, out)
+        files.write_csv(folder / "trials.csv", results.rows(result) if result is not None else [])
+        if result is not None and timeline is not None:
+            files.write_csv(folder / "importances.csv", [{"key": key, "importance": share} for key, share in result.importances.items()])
+            pages.write(result, folder / "index.html")
+            pages.timeline(result, timeline)

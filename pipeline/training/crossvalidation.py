@@ -6,7 +6,7 @@ choose nothing.  Preprocessing is that of the training itself, fitted on the tra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,27 +58,41 @@ def cross_validate(
     Raises:
         UserError: the sides have no folds, or fewer than three.
     """
-    if "fold" not in train.more or "fold" not in validation.more:
-        reason = "a forecast has none" if fitted.forecast else "set split.folds to 3 or more"
-        raise UserError(f"train.cross_validation: the rows have no folds; {reason}")
-    rows = _joined(train, validation)
-    fold, known = rows.more["fold"], np.unique(rows.more["fold"])
-    if len(known) < 3:
-        raise UserError(f"train.cross_validation: expected at least 3 folds (to train, to stop, to test), got split.folds: {len(known)}")
+    parts, rows = folds(train, validation, fitted), _joined(train, validation)
     truth, found, found_by_fold = actual(rows, fitted), None, []
-    for at, test in enumerate(known):
-        stop = known[(at + 1) % len(known)]
-        held, stopping, rest = (
-            _taken(rows, np.flatnonzero(where)) for where in (fold == test, fold == stop, (fold != test) & (fold != stop))
-        )
+    for at, (rest, stopping, held) in enumerate(parts):
         result = fit(fitted, rest, stopping, model=model, params=params, seed=seed, checkpoint=checkpoint(at))
         predicted = outputs(result.model, fitted, held)
         found = np.empty((len(rows), *predicted.shape[1:])) if found is None else found
-        found[fold == test] = predicted
+        found[rows.more["fold"] == held.more["fold"][0]] = predicted
         found_by_fold.append(metrics.compute(fitted.task, actual(held, fitted), predicted))
         on_fold(at, found_by_fold[-1])
     assert found is not None
     return CrossValidated(found[: len(train)], found[len(train) :], found_by_fold, metrics.compute(fitted.task, truth, found))
+
+
+def folds(train: Side, validation: Side, fitted: Preprocessor) -> Iterator[tuple[Side, Side, Side]]:
+    """For each fold of train and validation together: the rows to learn from, those that tell when to stop, and its own.
+
+    Raises:
+        UserError: the sides have no folds, or fewer than three.
+    """
+    if "fold" not in train.more or "fold" not in validation.more:
+        reason = "a forecast has none" if fitted.forecast else "set split.folds to 3 or more"
+        raise UserError(f"cross-validation: the rows have no folds; {reason}")
+    rows = _joined(train, validation)
+    fold, known = rows.more["fold"], np.unique(rows.more["fold"])
+    if len(known) < 3:
+        raise UserError(f"cross-validation: expected at least 3 folds (to train, to stop, to test), got split.folds: {len(known)}")
+
+    def parts() -> Iterator[tuple[Side, Side, Side]]:
+        for at, test in enumerate(known):
+            stop = known[(at + 1) % len(known)]
+            wheres = (fold != test) & (fold != stop), fold == stop, fold == test
+            rest, stopping, held = (_taken(rows, np.flatnonzero(where)) for where in wheres)
+            yield rest, stopping, held
+
+    return parts()
 
 
 def _joined(a: Side, b: Side) -> Side:
