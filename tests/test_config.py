@@ -174,15 +174,15 @@ ONE_MISTAKE = {
     ),
     "space: no such key": (
         ("train.learning_rate: {", "train.learningrate: {"),
-        "33:5: tune.space: train.learningrate is no key of model or train; nearest valid key: train.learning_rate",
+        "33:5: tune.space: train.learningrate is no key of normalize, model or train; nearest valid key: train.learning_rate",
     ),
     "space: key without its section": (
         ("model.layers: {", "layers: {"),
-        "35:5: tune.space: layers is no key of model or train; nearest valid key: model.layers",
+        "35:5: tune.space: layers is no key of normalize, model or train; nearest valid key: model.layers",
     ),
     "space: key of a section that is not searched": (
         ("model.layers: {int", "split.test: {uniform"),
-        "35:5: tune.space: split.test is no key of model or train",
+        "35:5: tune.space: split.test is no key of normalize, model or train",
     ),
     "space: outside the key's own bounds": (
         ("uniform: [0.0, 0.5]", "uniform: [0.0, 1.5]"),
@@ -357,7 +357,7 @@ def test_loaded_values_never_change(tmp_path):
         params.seed = 8
     with pytest.raises(ValueError, match="frozen"):
         params.split.production.column = "plan"
-    for mapping in (params.data.columns, params.tune.space, TuneParams().space):
+    for mapping in (params.data.columns, params.tune.space, TuneParams().sampler_config):
         with pytest.raises(TypeError, match="does not support item assignment"):
             mapping["model.width"] = Interval(int=(1, 2))
     assert isinstance(params.split.production.values, tuple)

@@ -25,6 +25,7 @@ from pipeline.errors import UserError
 from pipeline.evaluation import metrics
 from pipeline.models import device, heads, transfer
 from pipeline.models.build import build
+from pipeline.models.compiled import Compiled, Shelf, key
 from pipeline.models.diagnosis import Diagnosis, Look, summary
 from pipeline.models.feeding import Feed, ahead, chunks, feed, inputs
 from pipeline.models.optimization import optimizer, penalize
@@ -65,6 +66,7 @@ def fit(
     on_epoch: Callable[[int, Epoch], None] = lambda epoch, row: None,
     checkpoint: Path | None = None,
     diagnose: bool = False,
+    shelf: Shelf | None = None,
 ) -> Fitted:
     """Train until validation loss stops falling; the returned network has the weights of the best epoch.
 
@@ -74,6 +76,7 @@ def fit(
         on_epoch: called with each finished epoch; what it raises ends the training.
         checkpoint: file to resume from, and to write after epochs and at the end; removed by the caller once results are safe.
         diagnose: whether to look at gradients, updates and dead units after every epoch; the result is the same.
+        shelf: compiled networks of earlier calls to go on with; what this call returns holds until a later one takes the same network.
 
     Raises:
         UserError: the loss is not finite, Keras knows no such optimizer, or it refuses its settings, or the device's memory
@@ -89,15 +92,10 @@ def fit(
             on_epoch(epoch, row)
 
     while True:
-        with device.precision(params.precision, heavy=bool(fitted.images or fitted.audios or fitted.texts)):
-            network = build(fitted, model, seed)
-        transfer.prepare(network, params)
-        penalize(network, params)
-        plain = build(fitted, model, seed)  # the same network in full precision, without adapters
+        make = lambda parts=parts: _compiled(fitted, model, params, seed=seed, batch=rows.batch, parts=parts)  # noqa: E731
+        made = shelf.take(key(fitted, model, params, seed=seed, batch=rows.batch, parts=parts), make) if shelf else make()
         try:
-            progress = _train(
-                network, plain, rows, validation, params=params, seed=seed, parts=parts, tell=tell, checkpoint=checkpoint, diagnose=diagnose
-            )
+            progress = _train(made, rows, validation, params=params, seed=seed, tell=tell, checkpoint=checkpoint, diagnose=diagnose)
         except Exception as error:
             if not device.out_of_memory(error):
                 raise
@@ -105,30 +103,38 @@ def fit(
                 reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
                 raise UserError(f"train: the device's memory does not hold a single row in training ({reason})") from None
         else:
-            plain.set_weights(progress.best_weights)
-            return Fitted(plain, progress.history, progress.best_epoch, progress.looks)
-        del network, plain  # their memory is needed
+            made.plain.set_weights(progress.best_weights)
+            return Fitted(made.plain, progress.history, progress.best_epoch, progress.looks)
+        del made  # its memory is needed
+        if shelf:
+            shelf.clear()
         parts *= 2
         log.warning("a batch of %d rows is too large for the device's memory: it is taken in %d parts", rows.batch, parts)
 
 
+def _compiled(fitted: Preprocessor, model: ModelParams, params: TrainParams, *, seed: int, batch: int, parts: int) -> Compiled:
+    with device.precision(params.precision, heavy=bool(fitted.images or fitted.audios or fitted.texts)):
+        network = build(fitted, model, seed)
+    transfer.prepare(network, params)
+    penalize(network, params)
+    made = optimizer(params, network)
+    steps = stepper(network, heads.loss(fitted, params), made, batch=batch, parts=parts)
+    return Compiled(network, build(fitted, model, seed), made, steps)
+
+
 def _train(
-    network: keras.Model,
-    plain: keras.Model,
+    compiled: Compiled,
     rows: Feed,
     validation: Side,
     *,
     params: TrainParams,
     seed: int,
-    parts: int,
     tell: Callable[[int, Epoch], None],
     checkpoint: Path | None,
     diagnose: bool,
 ) -> Progress:
-    fitted, truth = rows.fitted, actual(validation, rows.fitted)
-    made = optimizer(params, network)
-    steps = stepper(network, heads.loss(fitted, params), made, batch=rows.batch, parts=parts)
-    state = [*network.variables, *made.variables]  # weights, the optimizer's variables, and the random generators of dropout
+    fitted, truth, state = rows.fitted, actual(validation, rows.fitted), compiled.state
+    network, plain, made, steps = compiled.network, compiled.plain, compiled.optimizer, compiled.steps
     progress = Progress.read(checkpoint, state)
     diagnosis = Diagnosis(network, steps, rows, seed=seed) if diagnose else None
     count, saved, written = math.ceil(len(rows) / rows.batch), time.monotonic(), len(progress.history)

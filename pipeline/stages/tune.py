@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -57,7 +58,7 @@ def run(
             sweep.run(found, plan.setup, tune, view)
             return
         _say_why(plan, begun=found.begin(plan.defaults, plan.first))
-        tracked = sweep.Tracked(plan.source, plan.key, lineage.commit(), objective)
+        tracked = sweep.Tracked(plan.source, plan.key, lineage.commit() | lineage.environment(), objective)
         try:
             sweep.run(found, plan.setup, tune, view, on_finished=tracked.log)
         except BaseException as error:
@@ -91,23 +92,16 @@ def _say_why(plan: Plan, *, begun: bool) -> None:
     last = plan.studies / f"last-{plan.source}.json"
     before = files.read_json(last) if last.exists() else None
     if not begun:
-        log.info(
-            "sweep %s goes on%s",
-            plan.key,
-            "" if before is None or before["key"] == plan.key else ": an earlier one with the same code, data and params",
-        )
+        earlier = before is not None and before["key"] != plan.key
+        log.info("sweep %s goes on%s", plan.key, ": an earlier one with the same code, data and params" if earlier else "")
     elif before is not None and before["key"] != plan.key:
         log.info("a new sweep %s, since %s", plan.key, "; ".join(stores.differences(plan.made_from, before)[:5]))
     files.write_json(last, plan.made_from)
 
 
 def _finish(found: study.Study, plan: Plan, tune: TuneParams, tracked: sweep.Tracked) -> None:
-    details = {
-        "sampler": tune.sampler,
-        "pruner": tune.pruner if plan.aim.prunes else "none",
-        "workers": tune.workers,
-        "minutes": tune.minutes,
-    }
+    pruner = tune.pruner if plan.aim.prunes else "none"
+    details = {"sampler": tune.sampler, "pruner": pruner, "workers": tune.workers, "minutes": tune.minutes}
     result = found.result(plan.source, details, epochs=plan.epochs)
     if result.best is None:
         tracked.close("FAILED", {}, {}, [])
@@ -123,11 +117,7 @@ def _finish(found: study.Study, plan: Plan, tune: TuneParams, tracked: sweep.Tra
     written = [*sorted(paths.BEST.parent.iterdir()), timeline]
     tracked.close("FINISHED", _changed(best), {f"best/validation/{name}": v for name, v in best.measured.items()}, written)
     if tune.storage is None:
-        log.info(
-            "look at %s, or: optuna-dashboard %s",
-            paths.BEST.with_name("index.html"),
-            Path(plan.store).relative_to(paths.root()) if Path(plan.store).is_relative_to(paths.root()) else plan.store,
-        )
+        log.info("look at %s, or: optuna-dashboard %s", paths.BEST.with_name("index.html"), os.path.relpath(plan.store))
 
 
 def _reproducible(tune: TuneParams) -> str:

@@ -17,6 +17,7 @@ from pipeline.data.arrays import Side
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError
 from pipeline.evaluation import metrics
+from pipeline.models.compiled import Shelf
 from pipeline.models.fit import actual, fit, outputs
 
 
@@ -59,9 +60,10 @@ def cross_validate(
         UserError: the sides have no folds, or fewer than three.
     """
     parts, rows = folds(train, validation, fitted), _joined(train, validation)
+    shelf = Shelf()
     truth, found, found_by_fold = actual(rows, fitted), None, []
     for at, (rest, stopping, held) in enumerate(parts):
-        result = fit(fitted, rest, stopping, model=model, params=params, seed=seed, checkpoint=checkpoint(at))
+        result = fit(fitted, rest, stopping, model=model, params=params, seed=seed, checkpoint=checkpoint(at), shelf=shelf)
         predicted = outputs(result.model, fitted, held)
         found = np.empty((len(rows), *predicted.shape[1:])) if found is None else found
         found[rows.more["fold"] == held.more["fold"][0]] = predicted

@@ -79,7 +79,7 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.tune, self.aim, self.space, self.seed, self.made_from = tune, aim, space, seed, dict(made_from)
         self.key: str = made_from["key"]
-        self.shared, self.exhausted = "://" in store, False
+        self.shared, self.joined, self.exhausted = "://" in store, join, False
         self._live: dict[int, optuna.Trial] = {}
         self._anew: list[int] = []  # trials whose worker died
         with quiet():
@@ -199,7 +199,7 @@ class Study:
     def spent(self, *, save: bool = False) -> float:
         """Seconds of this and of earlier calls."""
         seconds = self._before + time.monotonic() - self._since
-        if save:
+        if save and not self.joined:
             self._study.set_user_attr("seconds", seconds)
         return seconds
 

@@ -279,7 +279,7 @@ class Tracked:
         self._queue: queue.Queue[results.Trial | None] = queue.Queue()
         self._opening = (name, key, tags)
         self._sweep = tracking.Sweep(None)
-        self._thread = threading.Thread(target=self._write)
+        self._thread = threading.Thread(target=self._write, daemon=True)  # what it did not write, the next call does
         self._thread.start()
 
     def log(self, trial: results.Trial) -> None:

@@ -157,6 +157,9 @@ class Trainer:
         self.sections = {name: kind.model_validate_json(setup.sections[name]) for name, kind in kinds.items()}
         train: Any = self.sections["train"]
         self.device = device.start(train.device, train.backend)
+        from pipeline.models.compiled import Shelf
+
+        self.shared: dict[str, Any] = {"seed": setup.seed, "shelf": Shelf()}  # of all trainings
         self._views: dict[str, tuple[ExitStack, View]] = {}
 
     def run(self, number: int, values: Mapping[str, Any], ask: Callable[[Step], bool]) -> Done:
@@ -199,7 +202,7 @@ class Trainer:
 
         if self.setup.folds:
             return self._over_folds(trial, view, model, train)
-        result = fit(view.fitted, view.learn, view.validation, model=model, params=train, seed=self.setup.seed, on_epoch=trial.epoch)
+        result = fit(view.fitted, view.learn, view.validation, model=model, params=train, on_epoch=trial.epoch, **self.shared)
         return _named(result.best) | self._costs(result.model, view)
 
     def _over_folds(self, trial: _Trial, view: View, model: ModelParams, train: TrainParams) -> dict[str, float]:
@@ -210,7 +213,7 @@ class Trainer:
         found: list[dict[str, float]] = []
         costs: dict[str, float] = {}
         for rest, stopping, held in folds(view.learn, view.validation, view.fitted):
-            result = fit(view.fitted, rest, stopping, model=model, params=train, seed=self.setup.seed, on_epoch=trial.count)
+            result = fit(view.fitted, rest, stopping, model=model, params=train, on_epoch=trial.count, **self.shared)
             found.append(_named(measures(view.fitted, actual(held, view.fitted), outputs(result.model, view.fitted, held))))
             costs = costs or self._costs(result.model, view)
             trial.fold(statistics.fmean(fold.get(trial.metric, fold["loss"]) for fold in found))

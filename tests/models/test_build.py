@@ -4,6 +4,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+import toys
 from conftest_models import preprocessor
 
 from pipeline.config import ModelParams
@@ -129,3 +130,30 @@ def test_saving_twice_gives_the_same_bytes_and_the_same_answers(tmp_path):
         assert json.loads(archive.read("metadata.json"))["date_saved"] == "1980-01-01@00:00:00"
     again = keras.models.load_model(tmp_path / "a.keras", compile=False)
     np.testing.assert_array_equal(again.predict(some_inputs(), verbose=0), network.predict(some_inputs(), verbose=0))
+
+
+def units(network, kind):
+    return [layer.units for layer in network.layers if isinstance(layer, kind)]
+
+
+def test_each_layer_may_have_a_width_of_its_own():
+    table = build(toys.fitted("table", "binary"), ModelParams(layers=3, width=(5, 6, 6), residual=True, bins=0), 0)
+    assert units(table, keras.layers.Dense)[-4:] == [5, 6, 6, 1]
+    assert [layer.name for layer in table.layers if isinstance(layer, keras.layers.Add)] == ["add_3"]  # only equal widths add
+    steps = build(toys.fitted("sequence", "binary"), ModelParams(layers=2, width=(4, 3), bidirectional=False), 0)
+    assert units(steps, keras.layers.LSTM) == [4, 3]
+    picture = build(toys.fitted("image", "binary"), ModelParams(layers=2, width=(4, 6)), 0)
+    assert {layer.filters for layer in picture.layers if isinstance(layer, keras.layers.Conv2D)} == {4, 6}
+    modules = build(toys.fitted("sequence", "binary"), ModelParams(family="cnn", layers=2, width=(4, 6)), 0)
+    assert {layer.filters for layer in modules.layers if isinstance(layer, keras.layers.Conv1D)} == {4, 6}
+    mixed = build(toys.fitted("mixed", "binary"), ModelParams(layers=2, width=(8, 8)), 0)
+    assert mixed.get_layer("joint").units == 8
+    same = build(toys.fitted("text", "binary"), ModelParams(layers=2, width=(8, 8)), 0)
+    assert same.count_params() == build(toys.fitted("text", "binary"), ModelParams(layers=2, width=8), 0).count_params()
+
+
+def test_widths_that_do_not_fit_the_layers_are_refused():
+    with pytest.raises(UserError, match=r"model\.width: expected one width, or a list of 2, one for each layer, got a list of 3"):
+        build(toys.fitted("table", "binary"), ModelParams(layers=2, width=(4, 4, 4)), 0)
+    with pytest.raises(UserError, match=r"model\.width: all blocks of a transformer have one width, got 8, 4"):
+        build(toys.fitted("text", "binary"), ModelParams(layers=2, width=(8, 4)), 0)

@@ -1,0 +1,62 @@
+"""A network that is kept for the next training gives the bytes of a fresh one."""
+
+import keras
+import numpy as np
+import pytest
+import toy_sides
+import toys
+
+from pipeline.config import ModelParams, TrainParams
+from pipeline.models import device
+from pipeline.models.compiled import KEPT, Shelf, key
+from pipeline.models.fit import fit
+
+MODEL = ModelParams(layers=1, width=8, bins=4, dropout=0.3)
+
+
+@pytest.fixture(scope="module")
+def data():
+    fitted = toys.fitted("table", "binary")
+    return fitted, toy_sides.side("table", rows=80, seed=0), toy_sides.side("table", rows=40, seed=1)
+
+
+def train(data, shelf=None, **params):
+    given = TrainParams(**{"epochs": 3, "batch_size": 16, "learning_rate": 0.01, **params})
+    result = fit(*data, model=MODEL, params=given, seed=3, shelf=shelf)
+    history = [{name: value for name, value in row.items() if name != "seconds"} for row in result.history]
+    return history, [np.array(weight) for weight in result.model.get_weights()], result.model
+
+
+def same(one, other):
+    return one[0] == other[0] and all(np.array_equal(a, b) for a, b in zip(one[1], other[1], strict=True))
+
+
+@pytest.mark.parametrize("params", [{}, {"ema": 0.9}, {"optimizer": "sgd", "optimizer_config": {"momentum": 0.9}}])
+def test_one_training_after_another_is_as_if_each_were_alone(data, params):
+    shelf = Shelf()
+    first = train(data, shelf, **params)
+    device.free()  # as between trials
+    slower = train(data, shelf, learning_rate=0.001, **params)
+    again = train(data, shelf, **params)
+    assert first[2] is slower[2] is again[2]  # the network was kept
+    assert same(first, train(data, **params))
+    assert same(slower, train(data, learning_rate=0.001, **params))
+    assert same(again, first)
+
+
+def test_what_is_compiled_is_part_of_the_key(data):
+    def of(model=MODEL, parts=1, **params):
+        return key(data[0], model, TrainParams(**params), seed=3, batch=16, parts=parts)
+
+    assert of() == of(learning_rate=0.5) == of(epochs=9, schedule="plateau") == of(augment={"mixup": 0.2})
+    others = [of(weight_decay=0.5), of(l2=0.1), of(clipnorm=None), of(label_smoothing=0.1), of(optimizer="sgd"), of(parts=2), of(ema=0.5)]
+    others.append(of(ModelParams(layers=1, width=8, bins=4, dropout=0.31)))
+    assert len({of(), *others}) == 1 + len(others)
+
+
+def test_few_networks_are_kept(data):
+    shelf = Shelf()
+    networks = [train(data, shelf, epochs=1, l2=0.1 * (at + 1))[2] for at in range(KEPT + 1)]
+    assert train(data, shelf, epochs=1, l2=0.1)[2] is not networks[0]
+    assert len(shelf._kept) == KEPT
+    assert isinstance(networks[0], keras.Model)
