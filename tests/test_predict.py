@@ -24,6 +24,7 @@ def model(small):
         run_stage(stage, load(paths.PARAMS))
     fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text())
     paths.MODELS.mkdir()
+    paths.FITTED.write_text(fitted.to_json())
     save(build(fitted, ModelParams(layers=1, width=8, bins=4, embedding=2), seed=1), paths.MODEL)
     for file in FILES:
         (small / "files").mkdir(exist_ok=True)

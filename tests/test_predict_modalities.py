@@ -58,6 +58,7 @@ def packaged(fitted: Preprocessor, **model: object) -> Model:
     paths.MODELS.mkdir(exist_ok=True)
     network = build(fitted, ModelParams(layers=1, width=8, heads=2, bins=4, embedding=2, **model), seed=1)
     save(serving(network), paths.MODEL)
+    paths.FITTED.write_text(fitted.to_json())
     files = Path("files")
     files.mkdir(exist_ok=True)
     for file in packaging.FILES:

@@ -94,19 +94,31 @@ def test_a_store_out_of_reach_costs_a_warning_and_no_result(workspace, monkeypat
     assert "hushhush" not in caplog.text
 
 
-def test_a_sweep_is_one_run_with_one_below_it_for_each_trial(workspace):
-    def trial(number, state="COMPLETE"):
-        return {"number": number, "state": state, "params": {"a": number}, "curve": {0: 1.0, 1: 0.5}, "start": 1000, "end": 2000}
+def test_a_sweep_is_one_run_with_one_below_it_for_each_trial(workspace, monkeypatch):
+    def trial(number, state="complete"):
+        told = {"number": number, "state": state, "reason": "hopeless", "objective": "loss", "started": 1.0, "ended": 2.0}
+        return told | {"params": {"a": number}, "curve": {0: 1.0, 1: 0.5}, "measured": {"auc": 0.7}}
 
-    best = {"value": 0.5, "params": {"a": 1}}
-    first = tracking.log_study("data", "study-1", [trial(0), trial(1, "PRUNED")], best, [])
-    again = tracking.log_study("data", "study-1", [trial(0), trial(1, "PRUNED"), trial(2)], best, [])
-    assert first == again
+    first = tracking.Sweep.open("data", "study-1", {"git.commit": "abc"})
+    first.log(trial(0))
+    with monkeypatch.context() as patch:  # killed in the middle of a trial's run
+        patch.setattr(type(tracking.client()), "set_terminated", lambda *arguments: (_ for _ in ()).throw(OSError("killed")))
+        first.log(trial(1, "pruned"))
+    again = tracking.Sweep.open("data", "study-1", {})
+    for each in (trial(0), trial(1, "pruned"), trial(2, "failed")):
+        again.log(each)
+    again.close("FINISHED", {"a": 1}, {"best/validation/loss": 0.5}, [])
+    assert again.id == first.id
     runs = found_runs()
-    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == first]
-    assert sorted(run.data.tags["trial"] for run in children) == ["0", "1", "2"]
+    parent = next(run for run in runs if run.info.run_id == first.id)
+    children = {run.data.tags["trial"]: run for run in runs if run.data.tags.get("mlflow.parentRunId") == first.id}
+    assert {number: run.info.status for number, run in children.items()} == {"0": "FINISHED", "1": "FINISHED", "2": "FAILED"}
+    assert children["1"].data.tags["state"] == "pruned"
+    assert children["1"].data.tags["reason"] == "hopeless"
+    assert children["0"].data.metrics == {"validation/loss": 0.5, "best/auc": 0.7}
+    assert (parent.info.status, parent.data.tags["best.a"], parent.data.metrics["best/validation/loss"]) == ("FINISHED", "1", 0.5)
     assert len(runs) == 4
-    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert tracking.sweep_key(children["1"].info.run_id) == "study-1"
 
 
 def test_four_processes_start_on_an_empty_store_without_a_race(workspace):

@@ -41,13 +41,13 @@ class Side:
         return len(self.group)
 
 
-def load(side: str, home: Path = paths.NORMALIZED) -> Side:
+def load(side: str, home: Path | None = None) -> Side:
     """The arrays of a side, mapped, not read.
 
     Raises:
         FileNotFoundError: the side is not there.
     """
-    folder = home / side
+    folder = (home or paths.NORMALIZED) / side
     number, category, target, group = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ALWAYS)
     more = {file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy")) if file.stem not in ALWAYS}
     return Side(number, category, target, group, more)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from pipeline.config import Interval
 from pipeline.errors import UserError
 from pipeline.tuning.space import Values, flat, gathered, inside
 
+ATTEMPTS = 4  # to open a database in which others may be making tables
 BEATS = 3  # signs of life in the time after which a machine is taken for dead
 
 
@@ -32,6 +34,11 @@ def address(storage: str | None, file: Path) -> str:
     if "://" not in storage and (storage := os.environ.get(name := storage, "")) == "":
         raise UserError(f"tune.storage: expected a URL, or the name of an environment variable that holds one; {name} is not set")
     return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", storage)
+
+
+def called(store: str, key: str) -> str:
+    """What Optuna calls the study of that key: in a file, where it is alone, always the same, since Hyperband draws brackets from it."""
+    return key if "://" in store else "sweep"
 
 
 def masked(store: str) -> str:
@@ -51,19 +58,24 @@ def opened(store: str, *, heartbeat: int = 60, retries: int = 0) -> optuna.stora
     if "://" not in store:
         Path(store).parent.mkdir(parents=True, exist_ok=True)
         return optuna.storages.JournalStorage(JournalFileBackend(store))
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
-    try:
-        return optuna.storages.RDBStorage(
-            store,
-            engine_kwargs={"pool_pre_ping": True},
-            heartbeat_interval=max(1, heartbeat // BEATS),
-            grace_period=heartbeat,
-            heartbeat_stale_trial_callback=lambda study, trial: _begin_anew(study, trial, retries),
-        )
-    except (SQLAlchemyError, ImportError, ValueError) as error:
-        reason = masked((str(error).splitlines() or [""])[0])[:200]
-        raise UserError(f"tune.storage: {masked(store)} cannot be used ({type(error).__name__}: {reason})") from None
+    for attempt in range(ATTEMPTS):
+        try:
+            return optuna.storages.RDBStorage(
+                store,
+                engine_kwargs={"pool_pre_ping": True},
+                heartbeat_interval=max(1, heartbeat // BEATS),
+                grace_period=heartbeat,
+                heartbeat_stale_trial_callback=lambda study, trial: _begin_anew(study, trial, retries),
+            )
+        except (SQLAlchemyError, ImportError, ValueError) as error:
+            if isinstance(error, IntegrityError | ProgrammingError) and attempt + 1 < ATTEMPTS:
+                time.sleep(1 + attempt)  # another machine makes the tables at this moment
+                continue
+            reason = masked((str(error).splitlines() or [""])[0])[:200]
+            raise UserError(f"tune.storage: {masked(store)} cannot be used ({type(error).__name__}: {reason})") from None
+    raise AssertionError("unreachable")
 
 
 def _begin_anew(study: optuna.Study, trial: FrozenTrial, retries: int) -> None:
@@ -91,7 +103,7 @@ def earlier(store: str, key: str, space: Mapping[str, Interval], count: int) -> 
         return None
     with quiet():
         try:
-            study = optuna.load_study(study_name=key, storage=opened(store))
+            study = optuna.load_study(study_name=called(store, key), storage=opened(store))
         except KeyError:
             return None
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]

@@ -21,7 +21,7 @@ from pipeline.config import Interval, TuneParams
 from pipeline.tuning import results, samplers
 from pipeline.tuning.reading import SURPLUS, front, importances, over, told
 from pipeline.tuning.space import Values, flat, inside, suggested
-from pipeline.tuning.stores import BEATS, opened, quiet, require
+from pipeline.tuning.stores import BEATS, called, opened, quiet, require
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,12 @@ class Study:
                 require(storage, made_from)
             way = optuna.study.StudyDirection
             directions = [way.MINIMIZE if lower else way.MAXIMIZE for lower in aim.objectives.values()]
-            # the name is the key: Hyperband draws brackets from it
             self._study = optuna.create_study(
-                storage=storage, study_name=self.key, directions=directions, load_if_exists=True, pruner=judge if aim.prunes else None
+                storage=storage,
+                study_name=called(store, self.key),
+                directions=directions,
+                load_if_exists=True,
+                pruner=judge if aim.prunes else None,
             )
         self._study.stop = self._exhaust  # type: ignore[method-assign]  # what samplers call that have tried everything
         self._before = float(self._study.user_attrs.get("seconds", 0.0))

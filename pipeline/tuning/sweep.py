@@ -110,7 +110,8 @@ class _Crew:
             self.study.started(task.number, f"{os.uname().nodename}:{one.name}" if self.study.shared else one.name)
             self.view.started(one.name, task.number, task.values)
             with contextlib.suppress(BrokenPipeError):  # it died since: that is seen below
-                one.pipe.send((task.number, {**self.tune.fixed, **task.values}))
+                given = {key: value for key, value in task.values.items() if value is not None}  # what params.yaml leaves open stays so
+                one.pipe.send((task.number, {**self.tune.fixed, **given}))
 
     def _hire(self, seat: int) -> Worker:
         cores, gpu = self.seats[seat]

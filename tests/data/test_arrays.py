@@ -9,10 +9,9 @@ import pyarrow as pa
 import pytest
 
 from pipeline import paths
-from pipeline.data import arrays, splitting
+from pipeline.data import arrays, prepared, splitting
 from pipeline.data.fitted import Category, Number, Preprocessor, Sequence, Target
 from pipeline.errors import UserError
-from pipeline.stages import normalize
 
 
 def fitted(numbers=2, categories=1, classes=("no", "yes")):
@@ -106,7 +105,7 @@ def test_folds_are_written_where_the_split_has_them(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "NORMALIZED", tmp_path)
     write(tmp_path / "train", [batch(x0=[1, 2], target=["no", "yes"], fold=[4, 0]), batch(x0=[3], target=["no"], fold=[1])], fitted(1, 0))
     assert arrays.load("train").more["fold"].tolist() == [4, 0, 1]
-    assert normalize.FOLD == splitting.FOLD
+    assert prepared.FOLD == splitting.FOLD
 
 
 def test_blocks_beyond_the_table_s_stand_in_more(tmp_path, monkeypatch):

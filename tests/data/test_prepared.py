@@ -45,6 +45,7 @@ def results():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred")  # MLflow's, of the package
 def test_values_that_a_sweep_chose_count_as_those_of_params_yaml_do(workspace, monkeypatch):
     folders = [workspace / name for name in ("chosen", "written")]

@@ -31,7 +31,7 @@ TOLD = [
     "params.yaml:4:9: split: expected validation + test below 1, so that rows are left to train on, got 0.6 + 0.6",
     "params.yaml:5:28: normalize.rare_category: expected greater than or equal to 1, got 0",
     'params.yaml:6:17: model.layers: expected a whole number, got "two"',
-    "params.yaml:8:16: tune.space: train.learning_rat is no key of model or train; nearest valid key: train.learning_rate",
+    "params.yaml:8:16: tune.space: train.learning_rat is no key of normalize, model or train; nearest valid key: train.learning_rate",
 ]
 
 

@@ -14,7 +14,7 @@ from conftest import SMALL, purchases
 
 from pipeline import paths
 from pipeline.cli import run_stage
-from pipeline.config import ModelParams, TrainParams
+from pipeline.config import ModelParams, NormalizeParams, SplitParams, TrainParams
 from pipeline.data import arrays
 from pipeline.data.fitted import Preprocessor
 from pipeline.models import layers  # noqa: F401  (what a saved network is made of)
@@ -37,6 +37,9 @@ def ready(tmp_path_factory):
         for stage in ("collect", "clean", "split", "normalize", "tune"):
             run_stage(stage, load(paths.PARAMS))
     return folder
+
+
+SPLIT, NORMALIZE = SplitParams(**SMALL["split"], folds=3), NormalizeParams(**SMALL["normalize"])
 
 
 def model(**keys):
@@ -65,7 +68,7 @@ def answers():
 
 
 def test_writes_history_with_learning_rate_and_diagnosis_and_leaves_no_checkpoint(here):
-    train.run(1, model(), params())
+    train.run(1, SPLIT, NORMALIZE, model(), params())
     with (paths.REPORTS / "train" / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["0", "1"]
@@ -78,7 +81,7 @@ def test_writes_history_with_learning_rate_and_diagnosis_and_leaves_no_checkpoin
 
 
 def test_an_ensemble_answers_with_the_mean_of_its_networks(here):
-    train.run(1, model(), params(ensemble=2))
+    train.run(1, SPLIT, NORMALIZE, model(), params(ensemble=2))
     network, fitted, together = answers()
     one, other = (layer for layer in network.layers if isinstance(layer, keras.Model))
     alone = [outputs(part, fitted, inputs(arrays.load("validation"), fitted)) for part in (one, other)]
@@ -88,7 +91,7 @@ def test_an_ensemble_answers_with_the_mean_of_its_networks(here):
 
 
 def test_cross_validation_predicts_every_row_by_a_network_that_never_saw_it(here):
-    train.run(1, model(), params(cross_validation=True))
+    train.run(1, SPLIT, NORMALIZE, model(), params(cross_validation=True))
     found = read("cross_validation.json")
     held = {side: np.load(paths.REPORTS / "train" / "out_of_fold" / f"{side}.npy") for side in ("train", "validation")}
     for side, values in held.items():

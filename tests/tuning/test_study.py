@@ -179,12 +179,12 @@ def test_values_to_try_first_come_after_params_yaml(tmp_path):
 
 
 def test_an_earlier_sweep_gives_its_best_values(tmp_path):
-    sweep = drive(opened(tmp_path / "s.log", key="first"))
+    sweep = drive(opened(f"sqlite:///{tmp_path / 's.db'}", key="first"))
     narrow = {key: SPACE[key] for key in ("model.layers", "model.width")}
     ranked = sorted((t for t in sweep.trials if t.values), key=lambda t: t.values[0])
-    found = stores.earlier(str(tmp_path / "s.log"), "first", narrow, 3)
+    found = stores.earlier(f"sqlite:///{tmp_path / 's.db'}", "first", narrow, 3)
     assert found == [{key: trial.params[key] for key in narrow} for trial in ranked[:3]]
-    assert stores.earlier(str(tmp_path / "s.log"), "another", narrow, 3) is None
+    assert stores.earlier(f"sqlite:///{tmp_path / 's.db'}", "another", narrow, 3) is None
     assert stores.earlier(str(tmp_path / "absent.log"), "first", narrow, 3) is None
 
 
