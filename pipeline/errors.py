@@ -1,6 +1,8 @@
-"""The one exception that stands for a user's mistake: printed as it is, exit code 2, no traceback."""
+"""The one exception that stands for a user's mistake: printed as it is, exit code 2, no traceback; and what no message may hold."""
 
 from __future__ import annotations
+
+import re
 
 
 class UserError(Exception):
@@ -16,3 +18,8 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(self.messages)
+
+
+def masked(text: str) -> str:
+    """The text without the passwords of its addresses."""
+    return re.sub(r"(//[^/@:\s]*):[^/@\s]*@", r"\1:***@", text)

@@ -11,7 +11,6 @@ import io
 import json
 import logging
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from pipeline import paths
+from pipeline.errors import masked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -93,17 +93,12 @@ def tolerant(function: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except Exception as error:  # sqlite, HTTP and MLflow errors have no common base
-            reason = _masked((str(error).splitlines() or [""])[0])[:200]
-            what = _masked(uri()), function.__name__, type(error).__name__, reason
+            reason = masked((str(error).splitlines() or [""])[0])[:200]
+            what = masked(uri()), function.__name__, type(error).__name__, reason
             log.warning("MLflow store %s: %s failed (%s: %s); files are complete", *what)
             return None
 
     return call
-
-
-def _masked(text: str) -> str:
-    """The text without the passwords of its addresses."""
-    return re.sub(r"(//[^/@:\s]*):[^/@\s]*@", r"\1:***@", text)
 
 
 @dataclass(frozen=True)

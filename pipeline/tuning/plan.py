@@ -11,7 +11,7 @@ from pipeline import files, lineage, paths, tracking
 from pipeline.config import Section, TrainParams, TuneParams, value_of
 from pipeline.data import arrays
 from pipeline.data.fitted import Preprocessor, Task
-from pipeline.errors import UserError
+from pipeline.errors import UserError, masked
 from pipeline.evaluation import metrics
 from pipeline.imports import closure
 from pipeline.tuning import space, stores, study, worker
@@ -91,7 +91,7 @@ class Plan:
             if key and (found := stores.earlier(store, key, self.space, WARM)) is not None:
                 return first + found
         raise UserError(
-            f"tune.warm_start: expected the key of a sweep in {stores.masked(self.store)}'s store, or the id of its MLflow run, got {asked}"
+            f"tune.warm_start: expected the key of a sweep in {masked(self.store)}'s store, or the id of its MLflow run, got {asked}"
         )
 
 

@@ -13,6 +13,7 @@ import click
 from pipeline.errors import UserError
 from pipeline.tuning import space, worker
 from pipeline.tuning.plan import Plan
+from pipeline.tuning.terminal import minutes
 
 EPOCHS = 2
 
@@ -35,7 +36,7 @@ def tell(plan: Plan) -> None:
     longest = first + (epochs - 1) * each
     total = start + tune.trials * longest / tune.workers
     click.echo(f"params.yaml's own network takes {first:.1f} s for the first epoch and {each:.1f} s for the second, {start:.0f} s to start")
-    click.echo(f"so {tune.trials} trials of {epochs} epochs take {_told(total)} at most; early stopping and {tune.pruner} make it less")
+    click.echo(f"so {tune.trials} trials of {epochs} epochs take {minutes(total)} at most; early stopping and {tune.pruner} make it less")
     if tune.minutes is not None and tune.minutes * 60 < total:
         click.echo(f"tune.minutes ends it after {tune.minutes:g} min")
 
@@ -66,7 +67,3 @@ def _timed(setup: worker.Setup, values: Mapping[str, Any]) -> tuple[float, list[
         process.terminate()
         process.join()
     return start, took
-
-
-def _told(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

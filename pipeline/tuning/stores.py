@@ -16,7 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from pipeline.config import Interval
-from pipeline.errors import UserError
+from pipeline.errors import UserError, masked
 from pipeline.tuning.space import Values, flat, gathered, inside
 
 ATTEMPTS = 4  # to open a database in which others may be making tables
@@ -39,11 +39,6 @@ def address(storage: str | None, file: Path) -> str:
 def called(store: str, key: str) -> str:
     """What Optuna calls the study of that key: in a file, where it is alone, always the same, since Hyperband draws brackets from it."""
     return key if "://" in store else "sweep"
-
-
-def masked(store: str) -> str:
-    """A store's address without its password."""
-    return re.sub(r"(//[^/@:\s]*):[^/@\s]*@", r"\1:***@", store)
 
 
 def opened(store: str, *, heartbeat: int = 60, retries: int = 0) -> optuna.storages.BaseStorage:

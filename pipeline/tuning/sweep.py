@@ -8,6 +8,7 @@ when it is called again.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import multiprocessing
 import os
@@ -93,9 +94,7 @@ class _Crew:
 
     def _over(self) -> bool:
         """Whether no further trial is to begin: time is up, or they all fail."""
-        if self.tune.minutes is not None and self.study.spent() > 60 * self.tune.minutes and self.study.done():
-            return True
-        return self.study.failures() >= max(self.tune.trials, FEWEST_FAILURES)
+        return self._time_is_up() or self.study.failures() >= max(self.tune.trials, FEWEST_FAILURES)
 
     def _hand_out(self) -> None:
         """Give each seat a trial, as long as there are any."""
@@ -242,8 +241,6 @@ def seats(tune: TuneParams, *, on_gpus: Sequence[str]) -> list[tuple[tuple[int, 
 
 def _on_gpus(setup: worker.Setup) -> list[str]:
     """The GPUs that trials may use, by the numbers that CUDA_VISIBLE_DEVICES takes."""
-    import json
-
     if json.loads(setup.sections["train"])["device"] == "cpu":
         return []
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:

@@ -67,7 +67,7 @@ class View:
         outcome = f"{self.objective} {trial.values[0]:.4g}" if trial.values else trial.state
         why = f": {trial.reason}" if trial.reason else f" after {trial.epochs} epochs"
         shown = ", ".join(f"{key} {_short(value)}" for key, value in trial.params.items())
-        left = f"; {_minutes(seconds)} left" if (seconds := self.left()) else ""
+        left = f"; {minutes(seconds)} left" if (seconds := self.left()) else ""
         log.info("trial %d of %d: %s%s (%s)%s", trial.number, self.trials, outcome, why, shown, left)
 
     def gone(self, worker: str) -> None:
@@ -118,7 +118,7 @@ class Table(View):
         from rich.table import Table as Grid
 
         counts = ", ".join(f"{n} {state}" for state in (results.COMPLETE, results.PRUNED, results.FAILED) if (n := self._count(state)))
-        left = f", about {_minutes(seconds)} left" if (seconds := self.left()) else ""
+        left = f", about {minutes(seconds)} left" if (seconds := self.left()) else ""
         grid = Grid(
             title=f"{counts or 'no trial is over yet'} of {self.trials}{left}", title_justify="left", caption=self._best(), expand=True
         )
@@ -152,5 +152,6 @@ def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _minutes(seconds: float) -> str:
+def minutes(seconds: float) -> str:
+    """A time in the unit that suits it."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
