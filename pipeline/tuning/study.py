@@ -131,8 +131,7 @@ class Study:
                 optuna.storages.fail_stale_trials(self._study)
             trials = self._trials()
             if (number := self._cut_off(trials)) is not None:
-                self._study.sampler = self._sampler(number)
-                trial = optuna.Trial(self._study, trials[number]._trial_id)
+                trial = self._drawn(number, trials[number]._trial_id)
             else:
                 if not self._budget(trials):
                     return None
@@ -144,6 +143,8 @@ class Study:
                     self.exhausted = True
                     return None
                 trial = self._study.ask()
+                if self.shared:  # another machine may have taken the number that was expected: no two draw with one seed
+                    trial = self._drawn(trial.number, trial._trial_id)
             if self.shared:
                 self._study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
                 if self._surplus(trial.number):
@@ -270,6 +271,10 @@ class Study:
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         return samplers.sampler(self.tune, self.space, seed=self.seed, number=number)
+
+    def _drawn(self, number: int, trial_id: int) -> optuna.Trial:
+        self._study.sampler = self._sampler(number)
+        return optuna.Trial(self._study, trial_id)
 
     def _exhaust(self) -> None:
         self.exhausted = True

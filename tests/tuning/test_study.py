@@ -300,3 +300,22 @@ def test_a_machine_that_gives_no_sign_of_life_has_its_trials_begun_anew(tmp_path
     sweep = alive.result("rows", {}, epochs=EPOCHS)
     assert [trial.state for trial in sweep.trials] == ["complete"] * 3
     alive.close()
+
+
+def test_machines_that_ask_at_once_draw_different_values(tmp_path):
+    store = f"sqlite:///{tmp_path / 's.db'}"
+    here, there = opened(store), opened(store)
+    here.begin(DEFAULTS, list)
+    here.take()
+    ask, taken = here._study.ask, []
+
+    def ask_late():  # after this machine looked which trial comes next, the other takes that one
+        taken.append(there.take())
+        return ask()
+
+    here._study.ask = ask_late
+    taken.append(here.take())
+    assert [task.number for task in taken] == [1, 2]
+    assert taken[0].values["train.learning_rate"] != taken[1].values["train.learning_rate"]
+    for it in (here, there):
+        it.close()
