@@ -111,9 +111,24 @@ def free() -> None:
 
     import keras
 
+    _forget_gradients()
     keras.utils.clear_session(free_memory=True)  # collects garbage too
     with suppress(OSError, AttributeError):  # elsewhere than with glibc
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def _forget_gradients() -> None:
+    """Let go of graphs that TensorFlow would keep for ever, some megabytes each.
+
+    An activation with a gradient of its own, such as silu, enters that with each graph that it becomes part of in a register
+    which nothing leaves, and the gradient holds the graph.  It is looked up while the graph's steps are traced, not later.
+    """
+    with suppress(ImportError, AttributeError):  # no TensorFlow here, or one that keeps them elsewhere
+        from tensorflow.python.framework import ops
+
+        register = ops.gradient_registry._registry
+        for name in [name for name in register if name.startswith("CustomGradient-")]:
+            del register[name]
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """A network that is kept for the next training gives the bytes of a fresh one."""
 
+import gc
+
 import keras
 import numpy as np
 import pytest
@@ -60,3 +62,25 @@ def test_few_networks_are_kept(data):
     assert train(data, shelf, epochs=1, l2=0.1)[2] is not networks[0]
     assert len(shelf._kept) == KEPT
     assert isinstance(networks[0], keras.Model)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="graphs are TensorFlow's")
+def test_graphs_of_networks_that_are_gone_are_gone(data):
+    from tensorflow.python.framework.func_graph import FuncGraph
+
+    def graphs():
+        return sum(isinstance(each, FuncGraph) for each in gc.get_objects())
+
+    shelf, counted = Shelf(), []
+    for at in range(2 * KEPT + 2):  # each another network to compile, with an activation that has a gradient of its own
+        result = fit(
+            *data,
+            model=MODEL.model_copy(update={"activation": "silu", "width": 8 + at}),
+            params=TrainParams(epochs=1, batch_size=16),
+            seed=3,
+            shelf=shelf,
+        )
+        del result
+        device.free()
+        counted.append(graphs())
+    assert counted[-1] == counted[KEPT]
