@@ -123,10 +123,9 @@ def _forget_gradients() -> None:
     An activation with a gradient of its own, such as silu, enters that with each graph that it becomes part of in a register
     which nothing leaves, and the gradient holds the graph.  It is looked up while the graph's steps are traced, not later.
     """
-    with suppress(ImportError, AttributeError):  # no TensorFlow here, or one that keeps them elsewhere
-        from tensorflow.python.framework import ops
-
-        register = ops.gradient_registry._registry
+    ops = sys.modules.get("tensorflow.python.framework.ops")  # not imported for this: the backend may be another
+    with suppress(AttributeError):  # no TensorFlow here, or one that keeps them elsewhere
+        register = ops.gradient_registry._registry  # type: ignore[union-attr]
         for name in [name for name in register if name.startswith("CustomGradient-")]:
             del register[name]
 
