@@ -41,18 +41,20 @@ lock: $(READY)  ## resolve pyproject.toml anew into the hash-pinned locks
 	echo uv | $(COMPILE) - -c requirements.lock -o requirements-uv.lock
 
 # The environment: uv, fetched into the venv by its hash, installs the lock.  The stamp makes a second call free.
+# Where Python may not keep what it compiles (as in many containers), it is compiled here: else each process would, for 10 s.
+COMPILED := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 $(READY): $(LOCK) requirements-uv.lock pyproject.toml
 	@echo "building $(VENV) from $(LOCK)"
 	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and f"Python 3.11 to 3.13 is needed, {sys.executable} is {sys.version.split()[0]}: make PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@rm -f $(VENV)/*.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
-	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes --quiet $(LOCK)
+	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes --quiet $(COMPILED) $(LOCK)
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --offline --quiet -e .
 	@touch $@
 
 $(VENV)/requirements-check.lock.ready: $(READY) requirements-check.lock
 	@echo "adding the tools of make check"
-	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --quiet -r requirements-check.lock
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --quiet $(COMPILED) -r requirements-check.lock
 	@command -v postgres /usr/lib/postgresql/*/bin/postgres >/dev/null || apt-get install -y -qq postgresql >/dev/null 2>&1 || echo "no PostgreSQL server and no way to install one: its tests are skipped"
 	@touch $@
