@@ -6,7 +6,7 @@ A perceptron of 3 x 256 units learns from 10,000 rows x 108 numbers for at most 
 weight decay, dropout, width and depth.  The parts:
 
     processes   CPU of the sweep as `pipeline tune` runs it, against a process for each trial (a sixth of the trials is timed)
-    pruning     CPU of the sweep with Hyperband, against one that prunes nothing, and the best values of both, over 5 seeds
+    pruning     CPU of the sweep with its usual pruner, against one that prunes nothing, and the best values of both, over 5 seeds
     workers     wall time of two workers, against one, on the same trials
     store       time that the study and MLflow take a trial, with what they do beside the training
     memory      growth of a worker's memory over 100 trials
@@ -107,7 +107,7 @@ def processes(folder: Path) -> bool:
 
 
 def pruning(folder: Path) -> bool:
-    """Hyperband against no pruning: CPU, and the best validation losses."""
+    """The usual pruner against none: CPU, and the best validation losses."""
     print("| seed | CPU s pruned | CPU s unpruned | best pruned | best unpruned |\n|---|---|---|---|---|")
     found = []
     for seed in range(SEEDS):
@@ -150,9 +150,10 @@ def store(folder: Path) -> bool:
 
 def inside() -> None:
     """Run the sweep of the current folder with clocks in the calls of study and MLflow."""
-    from pipeline import paths, tracking
+    from pipeline import paths
     from pipeline.cli import run_stage
     from pipeline.params_file import load
+    from pipeline.tracking import sending
     from pipeline.tuning.study import Study
 
     spent = {"study": 0.0, "mlflow": 0.0}
@@ -171,7 +172,7 @@ def inside() -> None:
 
     for name in ("take", "started", "report", "complete", "prune", "fail", "finished"):
         timed(Study, name, "study")
-    timed(tracking.Sweep, "log", "mlflow")
+    timed(sending, "send", "mlflow")
     run_stage("tune", load(paths.PARAMS))
     print(json.dumps({kind: 1000 * seconds / TRIALS for kind, seconds in spent.items()}))
 

@@ -178,6 +178,26 @@ def run(arguments: tuple[str, ...]) -> None:
     click.echo("\n" + "\n".join(lines()))
 
 
+@main.command()
+def sync() -> None:
+    """Give the MLflow store what it missed: runs of stages that could not reach it, or of a store that was lost.
+
+    Example: pipeline sync
+    """
+    from pipeline.errors import masked
+    from pipeline.tracking import runs, sending, store
+
+    if paths.RUN.exists():  # pulled without its store, perhaps
+        runs.recreated(files.read_json(paths.RUN))
+    try:
+        given, anew = sending.sync()
+    except Exception as error:  # sqlite, HTTP and MLflow errors have no common base
+        raise UserError(f"sync: MLflow store {masked(store.uri())}: {sending.reason(error)}; nothing is lost, try again later") from error
+    made = f", {anew} of them anew" if anew else ""
+    told = f"{given} run{'s' if given > 1 else ''} sent{made}" if given else "up to date"
+    click.echo(f"MLflow store {masked(store.uri())}: {told}")
+
+
 def _with_path() -> dict[str, str]:
     """This environment, with this Python first on the path for the stages' `python -m pipeline`."""
     return {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}

@@ -469,7 +469,7 @@ class TuneParams(Section):
     """Any sampler class of optuna.samplers, by name."""
     sampler_config: Table[Scalar] = {}
     """Further arguments of that sampler, such as `{n_startup_trials: 20}`."""
-    pruner: str = "HyperbandPruner"
+    pruner: str = "SuccessiveHalvingPruner"
     """Any pruner class of optuna.pruners, by name; NopPruner never prunes. With several objectives nothing is pruned."""
     pruner_config: Table[Scalar] = {}
     """Further arguments of that pruner, such as `{reduction_factor: 4}`."""

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import fresh, lineage, paths, tracking
+from pipeline import fresh, lineage, paths
 from pipeline.data import asking
 from pipeline.data.fitted import Preprocessor
 from pipeline.imports import HOME, closure
+from pipeline.tracking import registry
 
 FILES = (paths.MODEL, paths.FITTED, paths.SCHEMA, paths.CLEAN_SQL, paths.CLEAN_PLAIN_SQL)
 REQUIREMENTS = ("mlflow", "tensorflow", "keras", "duckdb", "numpy", "pandas", "pyarrow")
@@ -37,7 +38,7 @@ def build(package: Path, fitted: Preprocessor, example: pd.DataFrame) -> str:
             target = copied / file.relative_to(HOME)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
-        tracking.save_package(files, copied, columns(fitted), _signature(fitted, example), example, package, versions)
+        registry.save_package(files, copied, columns(fitted), _signature(fitted, example), example, package, versions)
     for cache in list(package.rglob("__pycache__")):
         shutil.rmtree(cache)
     return lineage.digest([*FILES, *code])

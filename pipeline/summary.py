@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pipeline import files, paths, tracking
+from pipeline import files, paths
+from pipeline.tracking import store
 
 LOWER_IS_BETTER = {"log_loss", "brier", "rmse", "mae", "mse_scaled", "mae_scaled", "mase"}
 SHOWN = {"auc": "AUC", "auc_ovr": "AUC (one vs rest)", "log_loss": "log loss", "brier": "Brier score", "f1": "F1", "macro_f1": "macro F1"}
@@ -94,5 +95,5 @@ def lines() -> list[str]:
         f"model     {version}, packaged in {paths.PACKAGE}",
         f"monitor   {watched(found)}",
         f"look at   {paths.INDEX}, reports/monitor/*/report.html",
-        f"compare   mlflow ui --backend-store-uri {tracking.uri().replace(f'{paths.root()}/', '')}    and    dvc exp show",
+        f"compare   mlflow ui --backend-store-uri {store.uri().replace(f'{paths.root()}/', '')}    and    dvc exp show",
     ]

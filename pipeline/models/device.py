@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import shutil
@@ -115,6 +116,12 @@ def free() -> None:
     keras.utils.clear_session(free_memory=True)  # collects garbage too
     with suppress(OSError, AttributeError):  # elsewhere than with glibc
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def settle() -> None:
+    """Count what is there by now (the libraries) among what stays: `free` then looks for garbage in the rest, in a tenth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _forget_gradients() -> None:

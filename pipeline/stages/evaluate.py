@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline import files, paths, tracking
+from pipeline import files, paths
 from pipeline.config import EvaluateParams, SplitParams
 from pipeline.data import prepared
 from pipeline.data.arrays import Side
 from pipeline.data.fitted import Preprocessor
 from pipeline.models import device
+from pipeline.tracking import runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,11 +53,12 @@ def run(seed: int, split: SplitParams, evaluate: EvaluateParams) -> None:
             files.write_csv(folder / f"{name}.csv", [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)])
         for name, figure in judged.figures.items():
             figures.save(figure, folder / f"{name}.png")
-    tracked = tracking.Run(files.read_json(paths.RUN)["run_id"])
-    tracked.metrics({f"test/{name}": value for name, value in values["network"].items()})
-    tracked.metrics({f"test/{name}/{end}": getattr(i, end) for name, i in models["network"].items() for end in ("low", "high")})
-    tracked.metrics({f"baseline/{model}/{main}": values[model][main] for model in others})
-    tracked.files([paths.METRICS.parent])
+    with runs.reopened(paths.RUN) as tracked:
+        tracked.metrics({f"test/{name}": value for name, value in values["network"].items()})
+        tracked.metrics({f"test/{name}/{end}": getattr(i, end) for name, i in models["network"].items() for end in ("low", "high")})
+        tracked.metrics({f"baseline/{model}/{main}": values[model][main] for model in others})
+        tracked.files([paths.METRICS.parent])
+        tracked.save(paths.METRICS.parent)
     for name, i in models["network"].items():
         beside = ", ".join(f"{model} {values[model][name]:.5g}" for model in others)
         log.info("%-18s %.5g [%.5g, %.5g]   (%s)", name, i.value, i.low, i.high, beside)

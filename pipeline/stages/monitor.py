@@ -7,13 +7,14 @@ import logging
 import numpy as np
 import pandas as pd
 
-from pipeline import files, fresh, packaging, paths, tracking
+from pipeline import files, fresh, packaging, paths
 from pipeline.config import MonitorParams, SplitParams
 from pipeline.data import replaying, splitting
 from pipeline.data.engine import ROW_ID, engine, parquet_rows, read
 from pipeline.data.fitted import Preprocessor
 from pipeline.monitoring import windows
 from pipeline.monitoring.judgement import judge, words
+from pipeline.tracking import runs
 
 log = logging.getLogger(__name__)
 ROWS_A_WINDOW = 10_000  # more tell nothing new, and cost memory and time
@@ -49,11 +50,12 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
             side: {"judged": len(part), "there": there.get(side, len(part))} for side, part in (("test", test), ("production", production))
         }
         files.write_json(folder / paths.MONITORED.name, {"rows": rows, "windows": summary, "false_alarm_rate": monitor.false_alarm_rate})
-    tracked = tracking.Run(files.read_json(paths.RUN)["run_id"])
-    for at, found in enumerate(summary):
-        increase = {"monitor/loss_increase": found["decay"]["difference"]} if found["decay"] else {}
-        tracked.metrics({"monitor/drift": found["drift"], "monitor/decayed": found["decayed"], **increase}, step=at)
-    tracked.files([paths.MONITORED, *(paths.MONITORED.parent / name / "report.html" for name, _, _ in judged)], "monitor")
+    with runs.reopened(paths.RUN) as tracked:
+        for at, found in enumerate(summary):
+            increase = {"monitor/loss_increase": found["decay"]["difference"]} if found["decay"] else {}
+            tracked.metrics({"monitor/drift": found["drift"], "monitor/decayed": found["decayed"], **increase}, step=at)
+        tracked.files([paths.MONITORED, *(paths.MONITORED.parent / name / "report.html" for name, _, _ in judged)], "monitor")
+        tracked.save(paths.MONITORED.parent)
 
 
 def _sides(fitted: Preprocessor, group: str | None, most: int) -> list[windows.Window]:

@@ -9,11 +9,12 @@ import shutil
 import numpy as np
 import pandas as pd
 
-from pipeline import files, packaging, paths, tracking
+from pipeline import files, packaging, paths
 from pipeline.config import RegisterParams
 from pipeline.data import replaying, splitting
 from pipeline.data.engine import engine
 from pipeline.data.fitted import Preprocessor
+from pipeline.tracking import runs
 
 log = logging.getLogger(__name__)
 REPLAYED = 20_000  # test rows, at most: as many again would find nothing new
@@ -25,7 +26,6 @@ EXAMPLES = 3  # rows kept in the package as an example of a request
 def run(register: RegisterParams) -> None:
     """Write models/package, replay the raw test rows through it, register it once per content, write reports/register.json."""
     fitted = Preprocessor.from_json(paths.FITTED.read_text(encoding="utf-8"))
-    trained = files.read_json(paths.RUN)
     rows, expected = _windows(fitted) if fitted.forecast else _rows(fitted)
     shutil.rmtree(paths.PACKAGE, ignore_errors=True)
     example = rows[list(packaging.columns(fitted))].head(fitted.forecast.look_back if fitted.forecast else EXAMPLES)
@@ -33,19 +33,14 @@ def run(register: RegisterParams) -> None:
     skew = packaging.check(paths.PACKAGE, fitted, rows, expected)
     what = f"{len(expected)} test windows" if fitted.forecast else f"{len(rows)} raw test rows"
     log.info("%s replayed in a fresh process: largest difference %.1e", what, max(skew.values()))
-    experiment = os.environ.get("DVC_EXP_NAME")  # an experiment moves no alias
-    version = tracking.register(
-        paths.PACKAGE,
-        name=register.name,
-        digest=digest,
-        run_id=trained["run_id"],
-        alias=None if experiment else register.alias,
-        experiment_name=trained["experiment"],
-    )
-    found = {"name": register.name, "digest": digest, "run_id": trained["run_id"], "skew": skew, "rows_replayed": len(rows), **version}
-    files.write_json(paths.REGISTERED, found)
-    state = f"version {version['version']}" if version else "not registered"
-    log.info("%s %s%s", register.name, state, f", alias {version['alias']}" if version.get("alias") else "")
+    alias = None if os.environ.get("DVC_EXP_NAME") else register.alias  # an experiment moves no alias
+    with runs.reopened(paths.RUN) as tracked:
+        tracked.version(paths.PACKAGE, name=register.name, digest=digest, alias=alias)
+    version = tracked.version_of(digest)
+    found = {"name": register.name, "digest": digest, "run": tracked.key, "run_id": tracked.id, "skew": skew, "rows_replayed": len(rows)}
+    files.write_json(paths.REGISTERED, found | ({"version": version, "alias": alias} if version else {}))
+    state = f"version {version}{f', alias {alias}' if alias else ''}" if version else "is registered once the store is back"
+    log.info("%s %s", register.name, state)
 
 
 def _rows(fitted: Preprocessor) -> tuple[pd.DataFrame, np.ndarray]:

@@ -12,12 +12,13 @@ import numpy as np
 from ruamel.yaml import YAML
 from tqdm import tqdm
 
-from pipeline import files, lineage, paths, tracking
+from pipeline import files, lineage, paths
 from pipeline.config import ModelParams, NormalizeParams, SplitParams, TrainParams, override
 from pipeline.data import arrays, prepared
 from pipeline.data.arrays import Side
 from pipeline.data.fitted import Preprocessor
 from pipeline.models import device
+from pipeline.tracking import journal, runs
 
 if TYPE_CHECKING:
     from pipeline.models.fit import Fitted
@@ -57,9 +58,9 @@ def _train(seed: int, fitted: Preprocessor, sides: Mapping[str, Side], now: dict
     log.info("%s", explain.sentence(plan))
     tags |= {"device": computer, "backend": train.backend, "family": "+".join(dict.fromkeys(plan["encoders"].values()))}
 
-    with tracking.training(name, checkpoint.with_suffix(".run"), tags) as tracked:
+    with runs.training(name, checkpoint.with_suffix(".run"), tags) as tracked:
         tracked.params({"seed": seed, **now})
-        tracked.inputs(tracking.DataInput(name, f"data/split/{s}", lineage.digest(arrays.files(s)), len(sides[s]), s) for s in sides)
+        tracked.inputs(runs.DataInput(name, f"data/split/{s}", lineage.digest(arrays.files(s)), s, {"rows": len(sides[s])}) for s in sides)
         how: dict[str, Any] = {"model": now["model"], "params": now["train"]}
         results = []
         for at, one in enumerate(ensembling.seeds(seed, now["train"].ensemble)):
@@ -83,9 +84,12 @@ def _train(seed: int, fitted: Preprocessor, sides: Mapping[str, Side], now: dict
         paths.MODELS.mkdir(exist_ok=True)
         save(network, paths.MODEL)
         files.write_text(paths.FITTED, fitted.to_json())
-        files.write_json(paths.RUN, {"run_id": tracked.id, "experiment": name, "fingerprint": key, "tuned": best["params"]})
+        made = {"run": tracked.key, "run_id": tracked.id, "experiment": name, "fingerprint": key, "tuned": best["params"]}
+        head = tracked.journal.head
+        files.write_json(paths.RUN, {**made, "started": head["started"], "ended": journal.now(), "tags": head["tags"]})
         tracked.metrics({f"best/{k}": v for k, v in final.items() if k != "seconds"} | {"best/epoch": results[0].best_epoch})
         tracked.files([paths.REPORTS / "train", paths.MODEL, paths.FITTED, paths.PARAMS, paths.BEST])
+        tracked.save(paths.REPORTS / "train")
     for file in checkpoint.parent.glob(f"{key}*.npz"):
         file.unlink()
     shown = ", ".join(f"{k} {v:.4f}" for k, v in final.items() if k.startswith(("train/loss", "validation/")))

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ruamel.yaml import YAML
 from pipeline import files, lineage, paths
 from pipeline.config import ModelParams, NormalizeParams, SplitParams, TrainParams, TuneParams
 from pipeline.errors import UserError
+from pipeline.tracking import sweeps
 from pipeline.tuning import preview, results, stores, study, sweep, terminal
 from pipeline.tuning.plan import Plan
 from pipeline.tuning.report import pages
@@ -58,9 +60,9 @@ def run(
             sweep.run(found, plan.setup, tune, view)
             return
         _say_why(plan, begun=found.begin(plan.defaults, plan.first))
-        tracked = sweep.Tracked(plan.source, plan.key, lineage.commit() | lineage.environment(), objective)
+        tracked = sweeps.Sweep(plan.source, plan.key, lineage.commit() | lineage.environment())
         try:
-            sweep.run(found, plan.setup, tune, view, on_finished=tracked.log)
+            sweep.run(found, plan.setup, tune, view, on_finished=lambda trial: tracked.log({**asdict(trial), "objective": objective}))
         except BaseException as error:
             tracked.close("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", {}, {}, [])
             if isinstance(error, KeyboardInterrupt):
@@ -99,7 +101,7 @@ def _say_why(plan: Plan, *, begun: bool) -> None:
     files.write_json(last, plan.made_from)
 
 
-def _finish(found: study.Study, plan: Plan, tune: TuneParams, tracked: sweep.Tracked) -> None:
+def _finish(found: study.Study, plan: Plan, tune: TuneParams, tracked: sweeps.Sweep) -> None:
     pruner = tune.pruner if plan.aim.prunes else "none"
     details = {"sampler": tune.sampler, "pruner": pruner, "workers": tune.workers, "minutes": tune.minutes}
     result = found.result(plan.source, details, epochs=plan.epochs)

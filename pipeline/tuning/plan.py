@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import files, lineage, paths, tracking
+from pipeline import files, lineage, paths
 from pipeline.config import Section, TrainParams, TuneParams, value_of
 from pipeline.data import arrays
 from pipeline.data.fitted import Preprocessor, Task
 from pipeline.errors import UserError, masked
 from pipeline.evaluation import metrics
 from pipeline.imports import closure
+from pipeline.tracking import sweeps
 from pipeline.tuning import space, stores, study, worker
 
 NOT_RESULTS = {"trials", "minutes", "workers", "threads", "retries", "storage", "heartbeat"}  # more of these go on with a study
@@ -86,7 +87,7 @@ class Plan:
         first: list[space.Values] = [dict(values) for values in self.tune.enqueue]
         if (asked := self.tune.warm_start) is None:
             return first
-        for key in (asked, tracking.sweep_key(asked) if len(asked) == 32 else None):
+        for key in (asked, sweeps.key_of(asked) if len(asked) == 32 else None):
             store = self.store if self.tune.storage else str(self.studies / f"{key}.log")
             if key and (found := stores.earlier(store, key, self.space, WARM)) is not None:
                 return first + found

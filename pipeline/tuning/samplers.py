@@ -11,6 +11,7 @@ import optuna
 from pipeline.config import Interval, Scalar, TuneParams
 from pipeline.errors import UserError
 
+REDUCTION = 3  # of the trials judged together, one in so many goes on
 SEEDS = 100_003  # apart: no two trials of any two seeds share one, up to so many trials
 
 
@@ -20,9 +21,10 @@ def pruner(tune: TuneParams, *, steps: int, seed: int) -> optuna.pruners.BasePru
     Raises:
         UserError: Optuna has no such pruner, or it cannot be made.
     """
-    first = min(3, max(1, steps // 3))  # steps before a trial is judged
+    first = max(1, steps // REDUCTION**2)  # steps before a trial is judged: then twice more, at three times as many each
     make = _maker(optuna.pruners, optuna.pruners.BasePruner, tune.pruner, tune.pruner_config, "tune.pruner")
-    made: optuna.pruners.BasePruner = make(min_resource=first, max_resource=max(steps, 1), n_warmup_steps=first, seed=seed)
+    settings = {"min_resource": first, "max_resource": max(steps, 1), "reduction_factor": REDUCTION, "n_warmup_steps": first, "seed": seed}
+    made: optuna.pruners.BasePruner = make(**settings)
     return made
 
 

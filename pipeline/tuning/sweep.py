@@ -1,6 +1,6 @@
 """A sweep: worker processes run the trials of a study until its budget is spent.
 
-This process alone talks to the study and to MLflow; workers are told what to train, and whether to go on.  Whatever
+This process alone talks to the study; workers are told what to train, and whether to go on.  Whatever
 dies, what was told is kept: a worker that is killed has its trial begun anew, and so have all trials of a killed sweep
 when it is called again.
 """
@@ -12,19 +12,17 @@ import json
 import logging
 import multiprocessing
 import os
-import queue
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from pipeline import tracking
 from pipeline.config import TuneParams
 from pipeline.errors import UserError
 from pipeline.tuning import results, worker
@@ -267,30 +265,3 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-class Tracked:
-    """MLflow's copy of the sweep, written by a thread of its own: a slow store holds no trial up."""
-
-    def __init__(self, name: str, key: str, tags: dict[str, str], objective: str) -> None:
-        self.objective = objective
-        self._queue: queue.Queue[results.Trial | None] = queue.Queue()
-        self._opening = (name, key, tags)
-        self._sweep = tracking.Sweep(None)
-        self._thread = threading.Thread(target=self._write, daemon=True)  # what it did not write, the next call does
-        self._thread.start()
-
-    def log(self, trial: results.Trial) -> None:
-        """Write a trial, soon."""
-        self._queue.put(trial)
-
-    def close(self, status: str, best: dict[str, Any], metrics: dict[str, float], files: Sequence[Any]) -> None:
-        """Write what is left, and end the study's run."""
-        self._queue.put(None)
-        self._thread.join()
-        self._sweep.close(status, best, metrics, files)
-
-    def _write(self) -> None:
-        self._sweep = tracking.Sweep.open(*self._opening)
-        while (trial := self._queue.get()) is not None:
-            self._sweep.log({**asdict(trial), "objective": self.objective})

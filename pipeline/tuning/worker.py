@@ -157,10 +157,12 @@ class Trainer:
         self.sections = {name: kind.model_validate_json(setup.sections[name]) for name, kind in kinds.items()}
         train: Any = self.sections["train"]
         self.device = device.start(train.device, train.backend)
+        from pipeline.models import fit  # noqa: F401  (imported before what is there settles)
         from pipeline.models.compiled import Shelf
 
         self.shared: dict[str, Any] = {"seed": setup.seed, "shelf": Shelf()}  # of all trainings
         self._views: dict[str, tuple[ExitStack, View]] = {}
+        device.settle()
 
     def run(self, number: int, values: Mapping[str, Any], ask: Callable[[Step], bool]) -> Done:
         """Train one trial; whatever goes wrong with it is told, and is no reason to end the worker."""

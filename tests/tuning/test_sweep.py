@@ -19,11 +19,12 @@ import pytest
 import yaml
 from conftest import SMALL, purchases
 
-from pipeline import paths, tracking
+from pipeline import paths
 from pipeline.cli import run_stage
 from pipeline.config import TuneParams
 from pipeline.errors import UserError
 from pipeline.params_file import load
+from pipeline.tracking import store
 from pipeline.tuning import sweep
 
 TUNE = {"trials": 4, "space": {"train.learning_rate": {"log": [1e-3, 1e-2]}, "model.width": {"choice": [4, 8]}}}
@@ -78,7 +79,7 @@ def digest(folder=paths.REPORTS / "tune"):
 
 def runs():
     """The parent runs, and those below them."""
-    client = tracking.client()
+    client = store.client()
     found = client.search_runs([client.get_experiment_by_name("rows").experiment_id], max_results=5000)
     return [r for r in found if r.data.tags["stage"] == "tune"], [r for r in found if r.data.tags["stage"] == "trial"]
 
@@ -117,7 +118,7 @@ def test_a_sweep_is_reported_tracked_continued_and_never_repeated(here, caplog):
     assert sorted(int(run.data.tags["trial"]) for run in children) == [0, 1, 2, 3]
     assert {run.info.status for run in [parent, *children]} == {"FINISHED"}
     first = next(run for run in children if run.data.tags["trial"] == "0")
-    assert [m.step for m in tracking.client().get_metric_history(first.info.run_id, "validation/loss")] == [0, 1, 2]
+    assert [m.step for m in store.client().get_metric_history(first.info.run_id, "validation/loss")] == [0, 1, 2]
     assert first.data.params == {"train.learning_rate": "0.001", "model.width": "8"}
     assert parent.data.metrics["best/validation/loss"] == chosen["from"]["value"]
     before, four = digest(), trials()

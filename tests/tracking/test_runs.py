@@ -9,30 +9,31 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from pipeline import paths, tracking
+from pipeline import paths
 from pipeline.config import TrainParams
+from pipeline.tracking import runs, store, sweeps
 
 TAGS = {"git.commit": "abc", "stage": "train"}
 
 
 def found_runs(name="data"):
-    client = tracking.client()
+    client = store.client()
     return client.search_runs([client.get_experiment_by_name(name).experiment_id])
 
 
 def test_the_store_lies_in_the_state_folder_unless_a_server_is_named(workspace, monkeypatch):
-    assert tracking.uri() == f"sqlite:///{workspace / '.state' / 'mlflow.db'}"
+    assert store.uri() == f"sqlite:///{workspace / '.state' / 'mlflow.db'}"
     monkeypatch.setenv("DVC_ROOT", str(workspace / "main"))  # as in the temporary workspace of an experiment
-    assert tracking.uri() == f"sqlite:///{workspace / 'main' / '.state' / 'mlflow.db'}"
+    assert store.uri() == f"sqlite:///{workspace / 'main' / '.state' / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
-    assert tracking.uri() == "http://127.0.0.1:1"
+    assert store.uri() == "http://127.0.0.1:1"
 
 
 def test_a_training_is_one_finished_run_with_params_metrics_inputs_and_files(workspace):
     (workspace / "note.txt").write_text("x")
-    with tracking.training("data", workspace / "marker", TAGS) as run:
+    with runs.training("data", workspace / "marker", TAGS) as run:
         run.params({"seed": 1, "train": TrainParams(epochs=3)})
-        run.inputs([tracking.DataInput("data", "data/split/train", "d1", 12, "train")])
+        run.inputs([runs.DataInput("data", "data/split/train", "d1", "train", {"rows": 12})])
         for epoch in range(3):
             run.metrics({"train/loss": 1.0 / (epoch + 1), "undefined": float("nan")}, step=epoch)
         run.files([Path("note.txt")])
@@ -42,56 +43,50 @@ def test_a_training_is_one_finished_run_with_params_metrics_inputs_and_files(wor
     assert only.data.params["seed"] == "1"
     assert only.data.metrics["train/loss"] == pytest.approx(1 / 3)
     assert "undefined" not in only.data.metrics
-    assert [m.step for m in tracking.client().get_metric_history(run.id, "train/loss")] == [0, 1, 2]
+    assert [m.step for m in store.client().get_metric_history(run.id, "train/loss")] == [0, 1, 2]
     assert only.inputs.dataset_inputs[0].dataset.digest == "d1"
-    assert [f.path for f in tracking.client().list_artifacts(run.id)] == ["note.txt"]
+    assert [f.path for f in store.client().list_artifacts(run.id)] == ["note.txt"]
     assert only.data.tags["mlflow.source.git.commit"] == "abc"
     assert not (workspace / "marker").exists()
     assert not (workspace / "mlruns").exists()
 
 
 def test_the_system_s_metrics_are_sampled_while_training_lasts(workspace):
-    with tracking.training("data", workspace / "marker", TAGS) as run:
+    with runs.training("data", workspace / "marker", TAGS) as run:
         time.sleep(3.5)
-    assert tracking.client().get_run(run.id).data.metrics["system/system_memory_usage_percentage"] > 0
+    assert store.client().get_run(run.id).data.metrics["system/system_memory_usage_percentage"] > 0
 
 
 def test_a_failed_training_leaves_a_failed_run(workspace):
-    with pytest.raises(ValueError, match="boom"), tracking.training("data", workspace / "marker", TAGS):
+    with pytest.raises(ValueError, match="boom"), runs.training("data", workspace / "marker", TAGS):
         raise ValueError("boom")
     assert [run.info.status for run in found_runs()] == ["FAILED"]
 
 
-def test_a_resumed_training_goes_on_in_the_same_run(workspace):
+def test_a_resumed_training_goes_on_in_the_same_run_and_tells_nothing_twice(workspace):
     killed = f"""
 import os
 from pathlib import Path
-from pipeline import tracking
-with tracking.training("data", Path("marker"), {TAGS}) as run:
+from pipeline.tracking import runs
+with runs.training("data", Path("marker"), {TAGS}) as run:
     run.params({{"seed": 1}})
-    run.metrics({{"train/loss": 1.0}}, step=0)
+    run.metrics({{"train/loss": 1.0, "seconds": 0.1}}, step=0)
+    while run.journal.sent["at"] < run.journal.size:
+        pass
+    run.journal._events.open("ab").write(b'{{"metrics": {{"train/lo')
     os.kill(os.getpid(), 9)
 """
     done = subprocess.run([sys.executable, "-c", killed], env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == -9
     assert [run.info.status for run in found_runs()] == ["RUNNING"]
-    with tracking.training("data", workspace / "marker", TAGS) as run:
+    with runs.training("data", workspace / "marker", TAGS) as run:
         run.params({"seed": 1})
-        run.metrics({"train/loss": 0.5}, step=1)
+        run.metrics({"train/loss": 1.0, "seconds": 0.2}, step=0)
+        run.metrics({"train/loss": 0.5, "seconds": 0.2}, step=1)
     (only,) = found_runs()
     assert only.info.status == "FINISHED"
-    assert [m.step for m in tracking.client().get_metric_history(run.id, "train/loss")] == [0, 1]
-
-
-def test_a_store_out_of_reach_costs_a_warning_and_no_result(workspace, monkeypatch, caplog):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hushhush@127.0.0.1:9")  # the discard port: refused at once
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with tracking.training("data", workspace / "marker", TAGS) as run:
-        run.metrics({"train/loss": 1.0})
-    assert run.id is None
-    assert "files are complete" in caplog.text
-    assert "//me:***@127.0.0.1" in caplog.text
-    assert "hushhush" not in caplog.text
+    assert [(m.step, m.value) for m in store.client().get_metric_history(run.id, "train/loss")] == [(0, 1.0), (1, 0.5)]
+    assert len(store.client().get_metric_history(run.id, "seconds")) == 2
 
 
 def test_a_sweep_is_one_run_with_one_below_it_for_each_trial(workspace, monkeypatch):
@@ -99,34 +94,37 @@ def test_a_sweep_is_one_run_with_one_below_it_for_each_trial(workspace, monkeypa
         told = {"number": number, "state": state, "reason": "hopeless", "objective": "loss", "started": 1.0, "ended": 2.0}
         return told | {"params": {"a": number}, "curve": {0: 1.0, 1: 0.5}, "measured": {"auc": 0.7}}
 
-    first = tracking.Sweep.open("data", "study-1", {"git.commit": "abc"})
+    first = sweeps.Sweep("data", "study-1", {"git.commit": "abc"})
     first.log(trial(0))
+    first.close("KILLED", {}, {}, [])
     with monkeypatch.context() as patch:  # killed in the middle of a trial's run
-        patch.setattr(type(tracking.client()), "set_terminated", lambda *arguments: (_ for _ in ()).throw(OSError("killed")))
-        first.log(trial(1, "pruned"))
-    again = tracking.Sweep.open("data", "study-1", {})
+        second = sweeps.Sweep("data", "study-1", {})
+        patch.setattr(type(store.client()), "log_batch", lambda *arguments, **keys: (_ for _ in ()).throw(OSError("killed")))
+        second.log(trial(1, "pruned"))
+        second.close("KILLED", {}, {}, [])
+    again = sweeps.Sweep("data", "study-1", {})
     for each in (trial(0), trial(1, "pruned"), trial(2, "failed")):
         again.log(each)
     again.close("FINISHED", {"a": 1}, {"best/validation/loss": 0.5}, [])
-    assert again.id == first.id
-    runs = found_runs()
-    parent = next(run for run in runs if run.info.run_id == first.id)
-    children = {run.data.tags["trial"]: run for run in runs if run.data.tags.get("mlflow.parentRunId") == first.id}
+    found = found_runs()
+    parent = next(run for run in found if run.info.run_id == again.run.id)
+    children = {run.data.tags["trial"]: run for run in found if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id}
     assert {number: run.info.status for number, run in children.items()} == {"0": "FINISHED", "1": "FINISHED", "2": "FAILED"}
     assert children["1"].data.tags["state"] == "pruned"
     assert children["1"].data.tags["reason"] == "hopeless"
     assert children["0"].data.metrics == {"validation/loss": 0.5, "best/auc": 0.7}
     assert (parent.info.status, parent.data.tags["best.a"], parent.data.metrics["best/validation/loss"]) == ("FINISHED", "1", 0.5)
-    assert len(runs) == 4
-    assert tracking.sweep_key(children["1"].info.run_id) == "study-1"
+    assert len(found) == 4
+    assert sweeps.key_of(children["1"].info.run_id) == "study-1"
+    assert sweeps.key_of("0" * 32) is None
 
 
 def test_four_processes_start_on_an_empty_store_without_a_race(workspace):
     code = f"""
 from pathlib import Path
 import os
-from pipeline import tracking
-with tracking.training("data", Path(f"marker-{{os.getpid()}}"), {TAGS}) as run:
+from pipeline.tracking import runs
+with runs.training("data", Path(f"marker-{{os.getpid()}}"), {TAGS}) as run:
     run.metrics({{"x": 1.0}})
 assert run.id
 """

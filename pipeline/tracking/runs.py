@@ -1,0 +1,246 @@
+"""Runs as a stage sees them: what it tells a run is written to the run's journal at once, and to the store beside the stage's work."""
+
+from __future__ import annotations
+
+import os
+import resource
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline import files, paths
+from pipeline.errors import masked
+from pipeline.tracking import store
+from pipeline.tracking.journal import Journal, now
+from pipeline.tracking.sending import Sender
+
+TRACKED = "tracked.json"
+CLOCKED = ("seconds", "system/", "cost/")  # metrics that differ from one run of the same to the next
+STAGES = ("train", "evaluate", "monitor")  # those that tell a run something
+OWN = {"mlflow.source.name": "pipeline train"}
+LONGEST = 6000  # characters of a param, the most that MLflow takes
+
+
+@dataclass(frozen=True)
+class DataInput:
+    """A dataset as a run's input: where it came from, its digest, what it is made of, and what it was used for."""
+
+    name: str
+    source: str
+    digest: str
+    context: str
+    profile: Mapping[str, Any] = field(default_factory=dict)
+    """Counts, such as rows."""
+    schema: str | None = None
+    """Columns and their kinds, as JSON."""
+
+
+class Run:
+    """A run whose journal this process may write."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self._sender = Sender(journal)
+        self._seen = {(name, e["step"]): value for e, _ in journal.events() if "metrics" in e for name, value in e["metrics"].items()}
+        self._told: dict[str, Any] = {"params": {}, "metrics": [], "tags": {}, "inputs": [], "files": []}
+
+    @property
+    def key(self) -> str:
+        """The run's own name, known before any store has heard of it."""
+        return self.journal.key
+
+    @property
+    def id(self) -> str | None:
+        """The run's id in MLflow; None where the store has not heard of it yet."""
+        found: str | None = self.journal.sent["run_id"]
+        return found
+
+    def params(self, sections: Mapping[str, Any]) -> None:
+        """Log the keys of each section as `section.key`, and plain values as they are."""
+        flat: dict[str, Any] = {}
+        for name, section in sections.items():
+            values = section.model_dump(mode="json", by_alias=True) if hasattr(section, "model_dump") else None
+            flat |= {name: section} if values is None else {f"{name}.{key}": value for key, value in values.items()}
+        self.add(params={key: masked(str(value))[:LONGEST] for key, value in flat.items()})
+
+    def inputs(self, inputs: Iterable[DataInput]) -> None:
+        """Log datasets."""
+        self.add(inputs=[{**asdict(one), "source": masked(one.source)} for one in inputs])
+
+    def metrics(self, values: Mapping[str, float | None], step: int = 0) -> None:
+        """Log those values that are numbers, at `step` (the epoch); what a resumed or repeated stage tells again is there already."""
+        numbers = {key: float(value) for key, value in values.items() if value is not None and value == value}
+        again = {k for k, v in numbers.items() if (k, step) in self._seen and (self._seen[k, step] == v or k.startswith(CLOCKED))}
+        if fresh := {key: value for key, value in numbers.items() if key not in again}:
+            self._seen |= {(key, step): value for key, value in fresh.items()}
+            self.add(metrics=fresh, step=step, time=now())
+
+    def tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        self.add(tags={key: masked(value) for key, value in tags.items()})
+
+    def files(self, files: Iterable[Path], folder: str | None = None) -> None:
+        """Copy files, or folders with what is in them, into the run's artifacts."""
+        for file in files:
+            for one in sorted(f for f in file.rglob("*") if f.is_file()) if file.is_dir() else [file]:
+                within = one.parent.relative_to(file.parent).as_posix() if file.is_dir() else ""
+                to = "/".join(part for part in (folder, within) if part)
+                self.journal.add_file(one, to or None)
+                self._told["files"].append([one.as_posix(), to or None])
+        self._sender.poke()
+
+    def version(self, package: Path, *, name: str, digest: str, alias: str | None) -> None:
+        """Register a package under a name unless a version with this digest is there; point `alias`, if any, at it."""
+        self.journal.add_folder(package, version={"name": name, "digest": digest, "alias": alias})
+        self._sender.poke()
+
+    def status(self, status: str) -> None:
+        """RUNNING, FINISHED, FAILED or KILLED."""
+        self.journal.add(status=status, time=now())
+        self._sender.poke()
+
+    def version_of(self, digest: str) -> int | None:
+        """The number of the registered version with that digest; None where the store has not got it yet."""
+        found: int | None = self.journal.sent.get("versions", {}).get(digest)
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Write what this process told the run to `folder`: from it the run can be made anew where store and journal are gone."""
+        files.write_json(folder / TRACKED, self._told)
+
+    def close(self) -> bool:
+        """Let the store have the rest; whether it has all."""
+        return self._sender.close()
+
+    def add(self, **event: Any) -> None:
+        """Write an event of any kind."""
+        self.journal.add(**event)
+        self._sender.poke()
+        for kind in ("params", "tags"):
+            self._told[kind] |= event.get(kind, {})
+        self._told["inputs"] += event.get("inputs", [])
+        for name, value in event.get("metrics", {}).items():
+            if not name.startswith(CLOCKED):
+                self._told["metrics"].append([name, event["step"], value])
+
+
+@contextmanager
+def training(name: str, marker: Path, tags: Mapping[str, str]) -> Iterator[Run]:
+    """A run in experiment `name` while the block lasts, with the system's metrics; closed as FINISHED, FAILED or KILLED.
+
+    Args:
+        marker: file that remembers the run, so that a training resumed after a kill goes on in the same run.
+    """
+    key = marker.read_text() if marker.exists() else ""
+    if not key or not Journal(key).exists():
+        key = uuid.uuid4().hex
+    with store.lock(f"run-{key}"):
+        run = Run(Journal.begin(key, store=masked(store.uri()), experiment=name, tags=shown({**OWN, **tags})))
+        files.write_text(marker, key)
+        run.status("RUNNING")
+        status, used = "FAILED", resource.getrusage(resource.RUSAGE_SELF)
+        started = time.monotonic()
+        try:
+            with _system_metrics(run):
+                yield run
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            run.metrics(cost(used, started), step=0)
+            run.status(status)
+            run.close()
+            if status != "KILLED":
+                marker.unlink(missing_ok=True)
+
+
+def cost(before: resource.struct_rusage, started: float) -> dict[str, float]:
+    """What this process took since then: seconds of wall and of CPU, and its peak memory in MB."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    unit = 1 if os.uname().sysname == "Darwin" else 1024  # bytes there, KiB elsewhere
+    return {"cost/wall_seconds": time.monotonic() - started, "cost/cpu_seconds": cpu, "cost/peak_memory_mb": used.ru_maxrss * unit / 1e6}
+
+
+def shown(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags, with those that MLflow's page shows."""
+    names = {"git.commit": "mlflow.source.git.commit", "git.branch": "mlflow.source.git.branch", "dvc.experiment": "mlflow.runName"}
+    own = {"mlflow.source.type": "LOCAL", "mlflow.user": os.environ.get("USER", "unknown")}
+    return own | {new: tags[old] for old, new in names.items() if old in tags} | {key: masked(value) for key, value in tags.items()}
+
+
+@contextmanager
+def _system_metrics(run: Run) -> Iterator[None]:
+    """Sample processor, memory, disk, network and GPU into the run while the block lasts: every second at first, later more seldom."""
+    from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+    from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
+    from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
+
+    monitors: list[Any] = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
+    with suppress(ImportError, RuntimeError):  # no GPU, or no library that knows of it
+        monitors.append(GPUMonitor())
+    over, started = threading.Event(), time.monotonic()
+
+    def sample() -> None:
+        at, due = 0, 1.0
+        while not over.wait(1.0):
+            for monitor in monitors:
+                monitor.collect_metrics()
+            if time.monotonic() - started < due:
+                continue
+            found = {f"system/{k}": v for monitor in monitors for k, v in monitor.aggregate_metrics().items()}
+            for monitor in monitors:
+                monitor.clear_metrics()
+            run.metrics(found, step=at)
+            at, due = at + 1, 1.02 * (time.monotonic() - started) + 1
+
+    thread = threading.Thread(target=sample, name="system metrics", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def reopened(file: Path) -> Iterator[Run]:
+    """The run that models/run.json names, to tell it more; made anew from files where this machine has no journal of it."""
+    found = files.read_json(file)
+    with store.lock(f"run-{found['run']}"):
+        run = Run(recreated(found, stages=("train",)))
+        try:
+            yield run
+        finally:
+            run.close()
+
+
+def recreated(found: Mapping[str, Any], *, stages: Iterable[str] = STAGES) -> Journal:
+    """The journal of a run by its models/run.json; where there is none, one from what the stages saved in reports/."""
+    journal = Journal(found["run"])
+    if journal.exists():
+        return journal
+    tags = {**found["tags"], "recreated": "from files: times and system metrics are gone"}
+    journal = Journal.begin(found["run"], store=masked(store.uri()), experiment=found["experiment"], tags=tags, started=found["started"])
+    for stage in stages:
+        if not (file := paths.REPORTS / stage / TRACKED).exists():
+            continue
+        told = files.read_json(file)
+        for name, step, value in told["metrics"]:
+            journal.add(metrics={name: value}, step=step, time=found["ended"])
+        for kind in ("params", "tags", "inputs"):
+            if told[kind]:
+                journal.add(**{kind: told[kind]})
+        for origin, to in told["files"]:
+            if Path(origin).is_file():
+                journal.add_file(Path(origin), to)
+    journal.add(status="FINISHED", time=found["ended"])
+    journal.head = {**journal.head, "recreated": journal.size}
+    return journal
