@@ -5,15 +5,17 @@ Exit codes: 0 done, 2 a mistake of the user's, told in one line each, 1 anything
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 import importlib
 import importlib.metadata
 import inspect
+import json
 import logging
 import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +102,7 @@ def run_stage(name: str, params: Params, **options: bool) -> None:
         with resources.limited(params.memory):
             module.run(**sections, **options)
         return
-    workspace = hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:12]
-    lock = FileLock(paths.state() / "locks" / f"{workspace}-{name}.lock")
+    lock = FileLock(paths.state() / "locks" / f"{paths.workspace()}-{name}.lock")
     try:
         lock.acquire(timeout=0.1)
     except Timeout:  # a stage left behind by a killed dvc must not run beside its successor
@@ -109,6 +110,13 @@ def run_stage(name: str, params: Params, **options: bool) -> None:
         lock.acquire()
     with lock, resources.limited(params.memory):
         module.run(**sections, **options)
+        _note_cost(name)
+
+
+def _note_cost(stage: str) -> None:
+    """Remember what a stage took, for the run of the training that follows from it."""
+    before = files.read_json(paths.costs()) if paths.costs().exists() else {}
+    files.write_json(paths.costs(), {**before, stage: dataclasses.asdict(resources.cost())})
 
 
 def _stage_command(name: str, help: str) -> click.Command:
@@ -175,7 +183,97 @@ def run(arguments: tuple[str, ...]) -> None:
         raise SystemExit(done.returncode)
     from pipeline.summary import lines
 
-    click.echo("\n" + "\n".join(lines()))
+    with suppress(FileNotFoundError):  # a part of the stages was asked for: there is no whole result yet
+        click.echo("\n" + "\n".join(lines()))
+
+
+@main.command("runs")
+@click.argument("experiment", required=False)
+@click.option(
+    "--where", default="", metavar="CONDITION", help="Comparisons joined by `and`: of metrics, params.X and tags.X, by = != < <= > >= ~."
+)
+@click.option("--sort", metavar="METRIC", help="The best in this metric first, instead of the newest.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Most runs to list.")
+@click.option("--sweeps", is_flag=True, help="List sweeps too.")
+@click.option("--json", "as_json", is_flag=True, help="Print all that is known of them as JSON.")
+def runs_(experiment: str | None, where: str, sort: str | None, limit: int, sweeps: bool, as_json: bool) -> None:
+    """List training runs (of an EXPERIMENT), the newest first.
+
+    Examples: pipeline runs --sort test/auc; pipeline runs --where "test/auc > 0.7 and params.train.optimizer = adamw"
+    """
+    from pipeline import comparing
+    from pipeline.tracking import journal, reading
+
+    terms, stages = comparing.terms(where), ("train", "tune") if sweeps else ("train",)
+    ask: dict[str, Any] = {"limit": limit, "condition": comparing.condition(terms), "keep": lambda run: comparing.meets(run, terms)}
+    order = comparing.order(sort) if sort else reading.NEWEST
+    chosen = reading.all_runs(experiment, stages=stages, order=order, **ask)
+    chosen = (comparing.best_first(chosen, sort) if sort else chosen)[:limit]
+    if not chosen or (sort and sort not in chosen[0].metrics):
+        named = [*(("--where", name) for name, *_ in terms), *([("--sort", sort)] if sort else [])]
+        comparing.require_names(named, reading.all_runs(experiment, stages=stages, limit=200))
+    if as_json:
+        _print_json([comparing.plain(run) for run in chosen])
+    elif chosen:
+        out = comparing.console()
+        counts = {run.key: reading.trials(run) for run in chosen if run.tags.get("stage") == "tune"}
+        grid, note = comparing.table(chosen, now=journal.now(), width=out.width, sort=sort, trials=counts if sweeps else None)
+        comparing.write([grid], out)
+        if note:
+            out.print(note, style="dim")
+    else:
+        click.echo("no run meets that; `pipeline runs` lists all" if terms else "no runs yet: `pipeline run` makes one")
+
+
+@main.command()
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def show(run: str, as_json: bool) -> None:
+    """Tell of a RUN (its key or MLflow id or the start of one, its name, `last` or `workspace`) what it was and what came of it.
+
+    Examples: pipeline show last; pipeline show 3f2a9c1b
+    """
+    from pipeline import comparing
+    from pipeline.tracking import journal, reading
+
+    found = reading.one(run)
+    more: dict[str, Any] = {"artifacts": reading.artifacts(found.run_id), "versions": reading.versions(found.run_id)}
+    sweep, before = reading.sweep(found), reading.before(found)
+    if as_json:
+        changes = comparing.differences(before, found)[0] if before else {}
+        changed = {"before": before.key if before else None, "changes": changes, "sweep": sweep.key if sweep else None}
+        _print_json({**comparing.plain(found), **more, **changed})
+        return
+    trials = reading.trials(sweep) if sweep else 0
+    comparing.write(comparing.show(found, now=journal.now(), sweep=sweep, trials=trials, before=before, **more), comparing.console())
+
+
+@main.command()
+@click.argument("a")
+@click.argument("b")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def diff(a: str, b: str, as_json: bool) -> None:
+    """Tell in what run B differs from run A: params, code, data, environment and metrics.
+
+    Examples: pipeline diff 3f2a9c1b last; pipeline diff bald-mare 3f2a9c1b --json
+    """
+    from pipeline import comparing
+    from pipeline.tracking import reading
+
+    first, second = reading.one(a), reading.one(b)
+    if as_json:
+        _print_json(comparing.plain_diff(first, second))
+        return
+    commits = [run.tags.get("git.commit", "") for run in (first, second)]
+    words = ["git", "diff", "--stat=100,70,10", *commits, "--", "pipeline"]
+    told = (
+        subprocess.run(words, capture_output=True, text=True).stdout if all(map(str.isalnum, commits)) and commits[0] != commits[1] else ""
+    )
+    comparing.write(comparing.diff(first, second, told), comparing.console())
+
+
+def _print_json(found: Any) -> None:
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 @main.command()
@@ -184,7 +282,6 @@ def sync() -> None:
 
     Example: pipeline sync
     """
-    from pipeline.errors import masked
     from pipeline.tracking import runs, sending, store
 
     if paths.RUN.exists():  # pulled without its store, perhaps
@@ -192,10 +289,29 @@ def sync() -> None:
     try:
         given, anew = sending.sync()
     except Exception as error:  # sqlite, HTTP and MLflow errors have no common base
-        raise UserError(f"sync: MLflow store {masked(store.uri())}: {sending.reason(error)}; nothing is lost, try again later") from error
+        raise UserError(f"sync: MLflow store {store.shown()}: {sending.reason(error)}; nothing is lost, try again later") from error
     made = f", {anew} of them anew" if anew else ""
     told = f"{given} run{'s' if given > 1 else ''} sent{made}" if given else "up to date"
-    click.echo(f"MLflow store {masked(store.uri())}: {told}")
+    click.echo(f"MLflow store {store.shown()}: {told}")
+
+
+@main.command()
+@click.argument("run", metavar="RUN")
+@click.option("--into", metavar="FOLDER", type=click.Path(path_type=Path), help="Where; by default a folder in .state/reproduced.")
+def reproduce(run: str, into: Path | None) -> None:
+    """Have a training again: its commit, uncommitted changes, params and data, in a folder of its own; then compare.
+
+    RUN is a run's key, its MLflow id or its name.  Exit code 1 says that what came of it differs.
+
+    Examples: pipeline reproduce 3f2a91c0; pipeline reproduce bushy-sofa --into /tmp/again
+    """
+    from pipeline import reproducing
+    from pipeline.tracking import reading
+
+    found = reading.one(run)
+    outcome = reproducing.reproduce(found, (into or paths.state() / "reproduced" / found.key[:12]).resolve())
+    click.echo("\n".join(reproducing.told(outcome, found)))
+    raise SystemExit(not (outcome.exact or outcome.close))
 
 
 def _with_path() -> dict[str, str]:

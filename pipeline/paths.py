@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -27,6 +28,7 @@ BEST = REPORTS / "tune" / "best.yaml"
 MODEL = MODELS / "model.keras"
 FITTED = MODELS / "preprocessor.json"  # what the network was trained with: PREPROCESSOR, unless the sweep chose other values
 RUN = MODELS / "run.json"
+LINEAGE = MODELS / "lineage"  # what the training came from
 PACKAGE = MODELS / "package"
 METRICS = REPORTS / "evaluate" / "metrics.json"
 OUTPUTS = REPORTS / "evaluate" / "outputs.npy"  # of the network, in the order of the test rows
@@ -40,6 +42,16 @@ SIDES = ("train", "validation", "test", "production")
 def root() -> Path:
     """The main workspace: $DVC_ROOT (set by DVC, in temporary experiment workspaces too), else the current folder."""
     return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+
+
+def workspace() -> str:
+    """A name of the current folder among those that share a state."""
+    return hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:12]
+
+
+def costs() -> Path:
+    """What the stages of this workspace took."""
+    return state() / "costs" / f"{workspace()}.json"
 
 
 def state() -> Path:

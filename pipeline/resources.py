@@ -1,12 +1,17 @@
-"""What of the machine a process may take; imports nothing heavy."""
+"""What of the machine a process may take, and what it took; imports nothing heavy."""
 
 from __future__ import annotations
 
 import os
+import resource
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 UNITS = {"MB": 10**6, "GB": 10**9}
@@ -35,3 +40,20 @@ def limited(size: str) -> Iterator[None]:
         yield
     finally:
         _memory.reset(token)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What this process has taken so far, what its children took included."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    peak_memory_mb: float
+
+
+def cost() -> Cost:
+    """The cost of this process since it started."""
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    unit = 1 if os.uname().sysname == "Darwin" else 1024  # bytes there, KiB elsewhere
+    return Cost(time.time() - psutil.Process().create_time(), cpu, max(own.ru_maxrss, children.ru_maxrss) * unit / 1e6)

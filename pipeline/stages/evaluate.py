@@ -53,10 +53,13 @@ def run(seed: int, split: SplitParams, evaluate: EvaluateParams) -> None:
             files.write_csv(folder / f"{name}.csv", [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)])
         for name, figure in judged.figures.items():
             figures.save(figure, folder / f"{name}.png")
-    with runs.reopened(paths.RUN) as tracked:
+    with runs.reopened(paths.RUN, "evaluate") as tracked:
         tracked.metrics({f"test/{name}": value for name, value in values["network"].items()})
         tracked.metrics({f"test/{name}/{end}": getattr(i, end) for name, i in models["network"].items() for end in ("low", "high")})
         tracked.metrics({f"baseline/{model}/{main}": values[model][main] for model in others})
+        told = models["network"][main]
+        interval = f" [{told.low:.4g}, {told.high:.4g}]" if told.low == told.low else ""
+        tracked.tags({"mlflow.note.content": f"{tracked.about} Test {main} {told.value:.4g}{interval}."})
         tracked.files([paths.METRICS.parent])
         tracked.save(paths.METRICS.parent)
     for name, i in models["network"].items():

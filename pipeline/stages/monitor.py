@@ -50,7 +50,7 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
             side: {"judged": len(part), "there": there.get(side, len(part))} for side, part in (("test", test), ("production", production))
         }
         files.write_json(folder / paths.MONITORED.name, {"rows": rows, "windows": summary, "false_alarm_rate": monitor.false_alarm_rate})
-    with runs.reopened(paths.RUN) as tracked:
+    with runs.reopened(paths.RUN, "monitor") as tracked:
         for at, found in enumerate(summary):
             increase = {"monitor/loss_increase": found["decay"]["difference"]} if found["decay"] else {}
             tracked.metrics({"monitor/drift": found["drift"], "monitor/decayed": found["decayed"], **increase}, step=at)

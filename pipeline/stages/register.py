@@ -34,7 +34,7 @@ def run(register: RegisterParams) -> None:
     what = f"{len(expected)} test windows" if fitted.forecast else f"{len(rows)} raw test rows"
     log.info("%s replayed in a fresh process: largest difference %.1e", what, max(skew.values()))
     alias = None if os.environ.get("DVC_EXP_NAME") else register.alias  # an experiment moves no alias
-    with runs.reopened(paths.RUN) as tracked:
+    with runs.reopened(paths.RUN, "register") as tracked:
         tracked.version(paths.PACKAGE, name=register.name, digest=digest, alias=alias)
     version = tracked.version_of(digest)
     found = {"name": register.name, "digest": digest, "run": tracked.key, "run_id": tracked.id, "skew": skew, "rows_replayed": len(rows)}

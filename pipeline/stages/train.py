@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ import numpy as np
 from ruamel.yaml import YAML
 from tqdm import tqdm
 
-from pipeline import files, lineage, paths
+from pipeline import files, lineage, origin, paths
 from pipeline.config import ModelParams, NormalizeParams, SplitParams, TrainParams, override
 from pipeline.data import arrays, prepared
 from pipeline.data.arrays import Side
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pipeline.training.crossvalidation import CrossValidated
 
 log = logging.getLogger(__name__)
+BEFORE = ("collect", "clean", "split", "normalize", "tune")
 
 
 def run(seed: int, split: SplitParams, normalize: NormalizeParams, model: ModelParams, train: TrainParams) -> None:
@@ -48,19 +50,28 @@ def _train(seed: int, fitted: Preprocessor, sides: Mapping[str, Side], now: dict
 
     now["train"] = now["train"].model_copy(update={"batch_size": now["train"].batch(len(sides["train"]))})
     data = [*arrays.files(*sides), *([Path(train.start_from)] if train.start_from else [])]
-    key = lineage.fingerprint(code=Path(__file__), data=data, params={"seed": seed, "fitted": fitted.to_json(), **now})
+    environment = lineage.environment()
+    params = {"seed": seed, "fitted": fitted.to_json(), "lock": environment.get("lock"), **now}
+    key = lineage.fingerprint(code=Path(__file__), data=data, params=params)
     checkpoint = paths.state() / "checkpoints" / f"{key}.npz"
     kept = lambda part: checkpoint.with_stem(f"{key}-{part}")  # noqa: E731
-    name = Path(files.read_json(paths.SOURCE)["source"]).stem
-    tags = {**lineage.commit(), **lineage.environment(), "stage": "train", "fingerprint": key, "study": best["from"].get("study", "")}
+    source = files.read_json(paths.SOURCE)
+    name = Path(source["source"]).stem
+    tags = {**lineage.commit(), **environment, "stage": "train", "fingerprint": key, "study": best["from"].get("study", "")}
     plan = explain.explain(network := build(fitted, now["model"], seed), fitted, now["train"].batch_size, now["model"])
     explain.require_memory(explain.explain(network, fitted, 1), computer)  # a larger batch goes through in parts
     log.info("%s", explain.sentence(plan))
     tags |= {"device": computer, "backend": train.backend, "family": "+".join(dict.fromkeys(plan["encoders"].values()))}
 
+    origin.keep(paths.LINEAGE)
     with runs.training(name, checkpoint.with_suffix(".run"), tags) as tracked:
         tracked.params({"seed": seed, **now})
-        tracked.inputs(runs.DataInput(name, f"data/split/{s}", lineage.digest(arrays.files(s)), s, {"rows": len(sides[s])}) for s in sides)
+        tracked.files([paths.LINEAGE])
+        columns = _columns()
+        for side, rows in sides.items():
+            digest = lineage.digest(arrays.files(side))
+            tracked.inputs([runs.DataInput(name, str(source["source"]), digest, side, {"rows": len(rows)}, columns)])
+        tracked.metrics(_costs_before())
         how: dict[str, Any] = {"model": now["model"], "params": now["train"]}
         results = []
         for at, one in enumerate(ensembling.seeds(seed, now["train"].ensemble)):
@@ -81,10 +92,18 @@ def _train(seed: int, fitted: Preprocessor, sides: Mapping[str, Side], now: dict
             crossed = cross_validate(fitted, *sides.values(), **how, seed=seed, checkpoint=lambda fold: kept(f"fold-{fold}"), on_fold=_tell)
             tracked.metrics({f"cross_validation/{key}/{k}": v for key, row in crossed.table().items() for k, v in row.items()})
         _report(results, final, crossed, plan)
-        paths.MODELS.mkdir(exist_ok=True)
         save(network, paths.MODEL)
         files.write_text(paths.FITTED, fitted.to_json())
-        made = {"run": tracked.key, "run_id": tracked.id, "experiment": name, "fingerprint": key, "tuned": best["params"]}
+        about = _about(name, plan, sides, results[0], final)
+        tracked.tags({"mlflow.note.content": about})
+        made = {
+            "run": tracked.key,
+            "about": about,
+            "run_id": tracked.settle(),
+            "experiment": name,
+            "fingerprint": key,
+            "tuned": best["params"],
+        }
         head = tracked.journal.head
         files.write_json(paths.RUN, {**made, "started": head["started"], "ended": journal.now(), "tags": head["tags"]})
         tracked.metrics({f"best/{k}": v for k, v in final.items() if k != "seconds"} | {"best/epoch": results[0].best_epoch})
@@ -94,6 +113,27 @@ def _train(seed: int, fitted: Preprocessor, sides: Mapping[str, Side], now: dict
         file.unlink()
     shown = ", ".join(f"{k} {v:.4f}" for k, v in final.items() if k.startswith(("train/loss", "validation/")))
     log.info("best of %d epochs: %d (%s)", len(results[0].history), results[0].best_epoch + 1, shown)
+
+
+def _columns() -> str:
+    """The columns of the clean data with their kinds, as MLflow's page shows them."""
+    kinds = {"number": "double", "datetime": "datetime", "boolean": "boolean"}
+    columns = files.read_json(paths.SCHEMA)["columns"]
+    return json.dumps({"mlflow_colspec": [{"name": c["name"], "type": kinds.get(c["kind"], "string"), "required": False} for c in columns]})
+
+
+def _costs_before() -> dict[str, float]:
+    """What the stages before this one took here; those whose outputs came from DVC's cache took nothing."""
+    before = files.read_json(paths.costs()) if paths.costs().exists() else {}
+    return {f"cost/{stage}/{key}": value for stage in BEFORE if stage in before for key, value in before[stage].items()}
+
+
+def _about(name: str, plan: Mapping[str, Any], sides: Mapping[str, Side], first: Fitted, final: Mapping[str, float]) -> str:
+    """The run in a sentence, for a colleague."""
+    read = " and ".join(dict.fromkeys(plan["encoders"].values()))
+    learnt = f"learnt from {len(sides['train']):,} rows of {name}, stopped by {len(sides['validation']):,}"
+    best = f"best after {first.best_epoch + 1} of {len(first.history)} epochs, validation loss {final['validation/loss']:.4f}"
+    return f"{read} with {plan['parameters']:,} parameters, {learnt}; {best}."
 
 
 def _report(results: list[Fitted], final: Mapping[str, float], crossed: CrossValidated | None, plan: Mapping[str, Any]) -> None:

@@ -18,6 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import files, lineage, paths
+from pipeline.secrets import holds_secret, without_secrets
+
+TEXTS = {".yaml", ".json", ".lock", ".txt", ".diff"}
+LONGEST = 2_000_000  # bytes of a text that is searched for secrets
 
 
 def now() -> int:
@@ -72,7 +76,7 @@ class Journal:
     def add_file(self, file: Path, to: str | None) -> None:
         """Keep a copy of a file until the store has it, under `to` (a folder)."""
         copy = self._kept(file.name)
-        shutil.copyfile(file, copy)
+        _copy(file, copy)
         self.add(file=copy.relative_to(self.folder).as_posix(), to=to, origin=file.as_posix(), digest=lineage.digest([copy]))
 
     def add_folder(self, folder: Path, **event: Any) -> None:
@@ -136,6 +140,14 @@ def all_of(store: str) -> list[Journal]:
     found = [Journal(folder.name) for folder in (paths.state() / "runs").glob("*") if (folder / "run.json").exists()]
     heads = {journal.key: journal.head for journal in found}
     return sorted((j for j in found if heads[j.key]["store"] == store), key=lambda j: (heads[j.key]["started"], j.key))
+
+
+def _copy(file: Path, copy: Path) -> None:
+    """Copy a file, without the secrets that a text may hold."""
+    if file.suffix in TEXTS and file.stat().st_size < LONGEST and holds_secret(text := file.read_text(encoding="utf-8", errors="replace")):
+        copy.write_text(without_secrets(text), encoding="utf-8")
+    else:
+        shutil.copyfile(file, copy)
 
 
 def _cut_off(out: Any) -> bool:

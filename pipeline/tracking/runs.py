@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import threading
 import time
 import uuid
@@ -13,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline import files, paths
-from pipeline.errors import masked
+from pipeline import files, paths, resources
+from pipeline.secrets import without_secrets
 from pipeline.tracking import store
 from pipeline.tracking.journal import Journal, now
 from pipeline.tracking.sending import Sender
@@ -43,8 +42,8 @@ class DataInput:
 class Run:
     """A run whose journal this process may write."""
 
-    def __init__(self, journal: Journal) -> None:
-        self.journal = journal
+    def __init__(self, journal: Journal, about: str = "") -> None:
+        self.journal, self.about = journal, about
         self._sender = Sender(journal)
         self._seen = {(name, e["step"]): value for e, _ in journal.events() if "metrics" in e for name, value in e["metrics"].items()}
         self._told: dict[str, Any] = {"params": {}, "metrics": [], "tags": {}, "inputs": [], "files": []}
@@ -60,17 +59,22 @@ class Run:
         found: str | None = self.journal.sent["run_id"]
         return found
 
+    def settle(self) -> str | None:
+        """The run's id in MLflow, for which the store is given a moment."""
+        self._sender.settle()
+        return self.id
+
     def params(self, sections: Mapping[str, Any]) -> None:
         """Log the keys of each section as `section.key`, and plain values as they are."""
         flat: dict[str, Any] = {}
         for name, section in sections.items():
             values = section.model_dump(mode="json", by_alias=True) if hasattr(section, "model_dump") else None
             flat |= {name: section} if values is None else {f"{name}.{key}": value for key, value in values.items()}
-        self.add(params={key: masked(str(value))[:LONGEST] for key, value in flat.items()})
+        self.add(params={key: without_secrets(str(value))[:LONGEST] for key, value in flat.items()})
 
     def inputs(self, inputs: Iterable[DataInput]) -> None:
         """Log datasets."""
-        self.add(inputs=[{**asdict(one), "source": masked(one.source)} for one in inputs])
+        self.add(inputs=[{**asdict(one), "source": without_secrets(one.source)} for one in inputs])
 
     def metrics(self, values: Mapping[str, float | None], step: int = 0) -> None:
         """Log those values that are numbers, at `step` (the epoch); what a resumed or repeated stage tells again is there already."""
@@ -82,7 +86,7 @@ class Run:
 
     def tags(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
-        self.add(tags={key: masked(value) for key, value in tags.items()})
+        self.add(tags={key: without_secrets(value) for key, value in tags.items()})
 
     def files(self, files: Iterable[Path], folder: str | None = None) -> None:
         """Copy files, or folders with what is in them, into the run's artifacts."""
@@ -140,11 +144,10 @@ def training(name: str, marker: Path, tags: Mapping[str, str]) -> Iterator[Run]:
     if not key or not Journal(key).exists():
         key = uuid.uuid4().hex
     with store.lock(f"run-{key}"):
-        run = Run(Journal.begin(key, store=masked(store.uri()), experiment=name, tags=shown({**OWN, **tags})))
+        run = Run(Journal.begin(key, store=store.shown(), experiment=name, tags=shown({**OWN, **tags})))
         files.write_text(marker, key)
         run.status("RUNNING")
-        status, used = "FAILED", resource.getrusage(resource.RUSAGE_SELF)
-        started = time.monotonic()
+        status = "FAILED"
         try:
             with _system_metrics(run):
                 yield run
@@ -153,26 +156,25 @@ def training(name: str, marker: Path, tags: Mapping[str, str]) -> Iterator[Run]:
             status = "KILLED"
             raise
         finally:
-            run.metrics(cost(used, started), step=0)
+            run.metrics(costs("train", resources.cost()))
             run.status(status)
             run.close()
             if status != "KILLED":
                 marker.unlink(missing_ok=True)
 
 
-def cost(before: resource.struct_rusage, started: float) -> dict[str, float]:
-    """What this process took since then: seconds of wall and of CPU, and its peak memory in MB."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
-    unit = 1 if os.uname().sysname == "Darwin" else 1024  # bytes there, KiB elsewhere
-    return {"cost/wall_seconds": time.monotonic() - started, "cost/cpu_seconds": cpu, "cost/peak_memory_mb": used.ru_maxrss * unit / 1e6}
+def costs(stage: str, cost: resources.Cost) -> dict[str, float]:
+    """What a stage took, as metrics."""
+    return {f"cost/{stage}/{name}": value for name, value in asdict(cost).items()}
 
 
 def shown(tags: Mapping[str, str]) -> dict[str, str]:
     """The tags, with those that MLflow's page shows."""
     names = {"git.commit": "mlflow.source.git.commit", "git.branch": "mlflow.source.git.branch", "dvc.experiment": "mlflow.runName"}
     own = {"mlflow.source.type": "LOCAL", "mlflow.user": os.environ.get("USER", "unknown")}
-    return own | {new: tags[old] for old, new in names.items() if old in tags} | {key: masked(value) for key, value in tags.items()}
+    return (
+        own | {new: tags[old] for old, new in names.items() if old in tags} | {key: without_secrets(value) for key, value in tags.items()}
+    )
 
 
 @contextmanager
@@ -211,13 +213,17 @@ def _system_metrics(run: Run) -> Iterator[None]:
 
 
 @contextmanager
-def reopened(file: Path) -> Iterator[Run]:
-    """The run that models/run.json names, to tell it more; made anew from files where this machine has no journal of it."""
+def reopened(file: Path, stage: str) -> Iterator[Run]:
+    """The run that models/run.json names, for a later stage to tell it more, with what the stage cost.
+
+    Where this machine has no journal of the run, one is made from files.
+    """
     found = files.read_json(file)
     with store.lock(f"run-{found['run']}"):
-        run = Run(recreated(found, stages=("train",)))
+        run = Run(recreated(found, stages=("train",)), found.get("about", ""))
         try:
             yield run
+            run.metrics(costs(stage, resources.cost()))
         finally:
             run.close()
 
@@ -228,7 +234,7 @@ def recreated(found: Mapping[str, Any], *, stages: Iterable[str] = STAGES) -> Jo
     if journal.exists():
         return journal
     tags = {**found["tags"], "recreated": "from files: times and system metrics are gone"}
-    journal = Journal.begin(found["run"], store=masked(store.uri()), experiment=found["experiment"], tags=tags, started=found["started"])
+    journal = Journal.begin(found["run"], store=store.shown(), experiment=found["experiment"], tags=tags, started=found["started"])
     for stage in stages:
         if not (file := paths.REPORTS / stage / TRACKED).exists():
             continue

@@ -24,7 +24,9 @@ from pipeline.tracking.journal import Journal, all_of
 
 log = logging.getLogger(__name__)
 PATIENCE = 8.0  # seconds without progress after which a store counts as away
-AWAY = 300.0  # seconds for which other stages then do not wait for it
+BRIEFLY = 0.5  # instead, where a stage waited in vain in the last AWAY seconds
+LOCAL_PATIENCE = 120.0  # for SQLite, which is never away, but slow to be made on a busy machine
+AWAY = 300.0
 BYTES_A_SECOND = 1e6  # of an upload that makes progress
 RETRY = 15.0  # seconds between attempts while a stage runs
 BATCH = 100  # params or tags at a time, the most that MLflow takes; metrics ten times as many
@@ -37,8 +39,7 @@ class Sender:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.failure = ""
-        self._progress = time.monotonic()
-        self._allowed = PATIENCE
+        self._progress, self._bytes = time.monotonic(), 0
         self._news, self._closing, self._done, self._given_up = (threading.Event() for _ in range(4))
         self._thread = threading.Thread(target=self._work, name=f"send {journal.key}", daemon=True)
         self._thread.start()
@@ -47,24 +48,33 @@ class Sender:
         """There are new events."""
         self._news.set()
 
+    def settle(self) -> bool:
+        """Wait until the store knows the run; False where it is away."""
+        self._news.set()
+        return self._wait(lambda: bool(self.journal.sent["run_id"]))
+
     def close(self) -> bool:
         """Send what is left; True where the store has all of it, otherwise one warning says what will become of it."""
-        patience = 0.5 if _known_away() else PATIENCE
-        self._progress = max(self._progress, time.monotonic())
+        self.failure = ""  # of an earlier attempt: this one counts
         self._closing.set()
         self._news.set()
-        while not self._done.wait(0.05):
-            if self.failure or time.monotonic() - self._progress > max(patience, self._allowed - PATIENCE + patience):
-                break
-        if self._done.is_set() and not self.failure:
+        if self._wait(self._done.is_set) and not self.failure:
             return True
         self._given_up.set()  # from now on another process may send
-        reason = self.failure or f"no answer for {patience:.0f} s"
-        if not _known_away():
-            _note_away()
-        what = masked(store.uri()), reason, self.journal.key
+        what = store.shown(), self.failure or "no answer", self.journal.key
         log.warning("MLflow store %s is away (%s); run %s is complete in files, and the next stage or `pipeline sync` sends it", *what)
         return False
+
+    def _wait(self, until: Callable[[], bool]) -> bool:
+        """Wait as long as the store makes progress, but hardly at all where another wait was in vain lately."""
+        patience = LOCAL_PATIENCE if store.is_local() else BRIEFLY if _known_away() else PATIENCE
+        self._progress = time.monotonic()
+        while not until():
+            if self.failure or time.monotonic() - self._progress > patience + self._bytes / BYTES_A_SECOND:
+                _note_away()
+                return False
+            time.sleep(0.02)
+        return True
 
     def _work(self) -> None:
         first = True
@@ -74,6 +84,8 @@ class Sender:
             closing = self._closing.is_set()
             try:
                 if first:
+                    store.mlflow()  # whose import takes seconds
+                    self._step()
                     send_others(self.journal.key, self._step)
                     first = False
                 send(self.journal, self._step)
@@ -93,7 +105,7 @@ class Sender:
         """Something was sent; what comes next has so many bytes."""
         if self._given_up.is_set():
             raise TimeoutError("given up")
-        self._progress, self._allowed = time.monotonic(), PATIENCE + size / BYTES_A_SECOND
+        self._progress, self._bytes = time.monotonic(), size
 
 
 def reason(error: Exception) -> str:
@@ -109,7 +121,7 @@ def send_others(key: str = "", step: Callable[[int], None] = lambda size: None) 
         how many journals had something left.
     """
     count = 0
-    for journal in all_of(masked(store.uri())):
+    for journal in all_of(store.shown()):
         sent = journal.sent
         if journal.key == key or (sent["at"] >= journal.size and sent.get("status") != "RUNNING"):
             continue
@@ -151,7 +163,7 @@ def sync() -> tuple[int, int]:
         how many runs it was given something of, and how many of them it had lost.
     """
     anew = 0
-    for journal in all_of(masked(store.uri())):
+    for journal in all_of(store.shown()):
         with suppress(Timeout), store.lock(f"run-{journal.key}").acquire(timeout=0):
             if lost(journal):
                 journal.sent = {}
@@ -302,11 +314,13 @@ def _known_away() -> bool:
     if not _away().exists():
         return False
     found = files.read_json(_away())
-    return bool(found["store"] == masked(store.uri()) and time.time() - found["since"] < AWAY)
+    return bool(found["store"] == store.shown() and time.time() - found["since"] < AWAY)
 
 
 def _note_away() -> None:
-    files.write_json(_away(), {"store": masked(store.uri()), "since": time.time()})
+    if _known_away():
+        return
+    files.write_json(_away(), {"store": store.shown(), "since": time.time()})
 
 
 def _note_back() -> None:

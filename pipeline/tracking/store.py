@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from pipeline import paths
+from pipeline.errors import masked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -48,6 +50,24 @@ def _client(store: str) -> MlflowClient:
     return found
 
 
+def is_local() -> bool:
+    """Whether the store is a file of this machine."""
+    return uri().startswith("sqlite:")
+
+
+def shown() -> str:
+    """The store's address without passwords."""
+    return masked(uri())
+
+
+def download(run_id: str, path: str, into: Path) -> Path | None:
+    """An artifact of a run (a file or a folder), fetched into `into`; None where the run has none of that name."""
+    folder = path.rpartition("/")[0]
+    if path not in {found.path for found in client().list_artifacts(run_id, folder or None)}:
+        return None
+    return Path(client().download_artifacts(run_id, path, str(into)))
+
+
 def lock(name: str) -> FileLock:
     """A lock between processes that the thread holding it may take again."""
     return FileLock(paths.state() / "locks" / f"{name}.lock", is_singleton=True)
@@ -57,12 +77,11 @@ def experiment(name: str) -> str:
     """The id of the experiment called `name`, made where there is none; artifacts lie in `.state/` unless a server keeps them."""
     from mlflow.exceptions import MlflowException
 
-    local = uri().startswith("sqlite:")
     with lock("store"):
         if found := client().get_experiment_by_name(name):
             return str(found.experiment_id)
         try:
-            artifacts = (paths.state() / "artifacts").as_uri() if local else None
+            artifacts = (paths.state() / "artifacts").as_uri() if is_local() else None
             return client().create_experiment(name, artifacts, tags={"mlflow.experimentKind": "custom_model_development"})  # the UI's view
         except MlflowException:  # made by another machine meanwhile
             if found := client().get_experiment_by_name(name):

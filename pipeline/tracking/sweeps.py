@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import masked
 from pipeline.tracking import store
 from pipeline.tracking.journal import Journal
 from pipeline.tracking.runs import Run, shown
@@ -24,7 +23,7 @@ class Sweep:
         own = {"study": key, "stage": "tune", "mlflow.runName": f"sweep {key[:6]}", "mlflow.source.name": "pipeline tune"}
         self._lock = store.lock(f"run-sweep-{key}")
         self._lock.acquire()
-        journal = Journal.begin(f"sweep-{key}", store=masked(store.uri()), experiment=name, tags={**shown(tags), **own})
+        journal = Journal.begin(f"sweep-{key}", store=store.shown(), experiment=name, tags={**shown(tags), **own})
         self._known = {event["trial"]["number"] for event, _ in journal.events() if "trial" in event}
         self.run = Run(journal)
         self.run.status("RUNNING")
@@ -55,5 +54,5 @@ def key_of(run_id: str) -> str | None:
     try:
         return store.client().get_run(run_id).data.tags.get("study") or None
     except Exception as error:  # sqlite, HTTP and MLflow errors have no common base
-        log.warning("MLflow store %s: run %s is not found (%s)", masked(store.uri()), run_id, reason(error))
+        log.warning("MLflow store %s: run %s is not found (%s)", store.shown(), run_id, reason(error))
         return None

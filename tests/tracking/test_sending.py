@@ -161,7 +161,7 @@ def test_a_run_is_made_anew_from_the_stages_files_where_there_is_no_journal(work
     run.save(paths.REPORTS / "train")
     known = {name: store.client().get_run(run.id).data.metrics[name] for name in ("train/loss",)}
     shutil.rmtree(paths.state() / "runs")
-    with runs.reopened(paths.RUN) as again:  # the store knows it: nothing is written twice
+    with runs.reopened(paths.RUN, "evaluate") as again:  # the store knows it: nothing is written twice
         again.metrics({"test/auc": 0.7})
     (only,) = found_runs()
     assert only.info.run_id == run.id
