@@ -12,7 +12,7 @@ PRIVATE = (
 )
 NAMES = r"(?:password|passwd|secret|api_?key|access_?key|private_?key|auth_?token|access_?token|credentials?)"
 PATTERNS = (
-    re.compile(r"(?P<kept>[a-z][a-z0-9+.-]*://[^/\s:@'\"]*:)(?!\*\*\*@)[^\s'\"]+(?=@)", re.IGNORECASE),  # in an address
+    re.compile(r"(?P<kept>[a-z][a-z0-9+.-]*://[^/\s:@'\"]*:)(?!(?:\*\*\*|password)@)[^\s/'\"]+(?=@)", re.IGNORECASE),  # in an address
     re.compile(rf"(?P<kept>[?&](?:{NAMES}|token|sig|X-Amz-Signature)=)(?!\*\*\*)[^&\s'\"]+", re.IGNORECASE),
     re.compile(r"(?P<kept>)\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),  # AWS
     re.compile(r"(?P<kept>)\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|xox[abprs]-[A-Za-z0-9-]{10,}|AIza[\w-]{35}|sk-[\w-]{20,})"),
