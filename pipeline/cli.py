@@ -201,24 +201,24 @@ def runs_(experiment: str | None, where: str, sort: str | None, limit: int, swee
 
     Examples: pipeline runs --sort test/auc; pipeline runs --where "test/auc > 0.7 and params.train.optimizer = adamw"
     """
-    from pipeline import comparing
+    from pipeline.history import choosing, comparing, tables
     from pipeline.tracking import journal, reading
 
-    terms, stages = comparing.terms(where), ("train", "tune") if sweeps else ("train",)
-    ask: dict[str, Any] = {"limit": limit, "condition": comparing.condition(terms), "keep": lambda run: comparing.meets(run, terms)}
-    order = comparing.order(sort) if sort else reading.NEWEST
+    terms, stages = choosing.terms(where), ("train", "tune") if sweeps else ("train",)
+    ask: dict[str, Any] = {"limit": limit, "condition": choosing.condition(terms), "keep": lambda run: choosing.meets(run, terms)}
+    order = choosing.order(sort) if sort else reading.NEWEST
     chosen = reading.all_runs(experiment, stages=stages, order=order, **ask)
-    chosen = (comparing.best_first(chosen, sort) if sort else chosen)[:limit]
+    chosen = (choosing.best_first(chosen, sort) if sort else chosen)[:limit]
     if not chosen or (sort and sort not in chosen[0].metrics):
         named = [*(("--where", name) for name, *_ in terms), *([("--sort", sort)] if sort else [])]
-        comparing.require_names(named, reading.all_runs(experiment, stages=stages, limit=200))
+        choosing.require_names(named, reading.all_runs(experiment, stages=stages, limit=200))
     if as_json:
         _print_json([comparing.plain(run) for run in chosen])
     elif chosen:
-        out = comparing.console()
+        out = tables.console()
         counts = {run.key: reading.trials(run) for run in chosen if run.tags.get("stage") == "tune"}
-        grid, note = comparing.table(chosen, now=journal.now(), width=out.width, sort=sort, trials=counts if sweeps else None)
-        comparing.write([grid], out)
+        grid, note = tables.table(chosen, now=journal.now(), width=out.width, sort=sort, trials=counts if sweeps else None)
+        tables.write([grid], out)
         if note:
             out.print(note, style="dim")
     else:
@@ -233,7 +233,7 @@ def show(run: str, as_json: bool) -> None:
 
     Examples: pipeline show last; pipeline show 3f2a9c1b
     """
-    from pipeline import comparing
+    from pipeline.history import comparing, tables
     from pipeline.tracking import journal, reading
 
     found = reading.one(run)
@@ -245,7 +245,7 @@ def show(run: str, as_json: bool) -> None:
         _print_json({**comparing.plain(found), **more, **changed})
         return
     trials = reading.trials(sweep) if sweep else 0
-    comparing.write(comparing.show(found, now=journal.now(), sweep=sweep, trials=trials, before=before, **more), comparing.console())
+    tables.write(tables.show(found, now=journal.now(), sweep=sweep, trials=trials, before=before, **more), tables.console())
 
 
 @main.command()
@@ -257,7 +257,7 @@ def diff(a: str, b: str, as_json: bool) -> None:
 
     Examples: pipeline diff 3f2a9c1b last; pipeline diff bald-mare 3f2a9c1b --json
     """
-    from pipeline import comparing
+    from pipeline.history import comparing, tables
     from pipeline.tracking import reading
 
     first, second = reading.one(a), reading.one(b)
@@ -269,7 +269,7 @@ def diff(a: str, b: str, as_json: bool) -> None:
     told = (
         subprocess.run(words, capture_output=True, text=True).stdout if all(map(str.isalnum, commits)) and commits[0] != commits[1] else ""
     )
-    comparing.write(comparing.diff(first, second, told), comparing.console())
+    tables.write(tables.diff(first, second, told), tables.console())
 
 
 def _print_json(found: Any) -> None:
@@ -305,7 +305,7 @@ def reproduce(run: str, into: Path | None) -> None:
 
     Examples: pipeline reproduce 3f2a91c0; pipeline reproduce bushy-sofa --into /tmp/again
     """
-    from pipeline import reproducing
+    from pipeline.history import reproducing
     from pipeline.tracking import reading
 
     found = reading.one(run)

@@ -77,6 +77,14 @@ def purchases(rows: int = 400, seed: int = 0) -> pd.DataFrame:
 
 
 @pytest.fixture
+def sent_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training sends by a thread here, as the other stages do: its store can be made to fail, and MLflow is imported once."""
+    from pipeline.tracking import runs, sending
+
+    monkeypatch.setattr(runs, "Companion", sending.Sender)
+
+
+@pytest.fixture
 def small(workspace: Path, write_params: Callable[..., dict]) -> Path:
     """A workspace with rows.csv and params.yaml, ready for the stages."""
     purchases().to_csv(workspace / "rows.csv", index=False)

@@ -29,7 +29,9 @@ def test_make_targets_exist():
     assert {"run", "test"} <= named <= targets
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(("pipeline check", "dvc exp show", "dvc metrics", "dvc params"))])
+@pytest.mark.parametrize(
+    "command", [c for c in COMMANDS if c.startswith(("pipeline check", "pipeline runs", "dvc exp show", "dvc metrics", "dvc params"))]
+)
 def test_quick_commands_run(finished, command):
     program, *words = shlex.split(command)
     done = finished.pipeline(*words) if program == "pipeline" else finished.dvc(*words)
@@ -38,7 +40,7 @@ def test_quick_commands_run(finished, command):
 
 def test_every_command_is_one_that_a_test_runs():
     elsewhere = ("make run", "make test", "source .venv/bin/activate", "mlflow ui", "pipeline run", "dvc exp run")
-    quick = ("pipeline check", "dvc exp show", "dvc metrics", "dvc params")
+    quick = ("pipeline check", "pipeline runs", "dvc exp show", "dvc metrics", "dvc params")
     assert [c for c in COMMANDS if not c.startswith(elsewhere + quick)] == []
 
 

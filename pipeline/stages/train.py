@@ -13,11 +13,12 @@ import numpy as np
 from ruamel.yaml import YAML
 from tqdm import tqdm
 
-from pipeline import files, lineage, origin, paths
+from pipeline import files, lineage, paths
 from pipeline.config import ModelParams, NormalizeParams, SplitParams, TrainParams, override
 from pipeline.data import arrays, prepared
 from pipeline.data.arrays import Side
 from pipeline.data.fitted import Preprocessor
+from pipeline.history import origin
 from pipeline.models import device
 from pipeline.tracking import journal, runs
 

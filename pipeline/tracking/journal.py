@@ -7,6 +7,7 @@ never written.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -30,7 +31,7 @@ def now() -> int:
 
 
 class Journal:
-    """The files of one run; one process at a time writes them (whoever holds the lock `run-<key>`)."""
+    """The files of one run; whoever holds the lock `run-<key>` writes them, and the process beside it."""
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -68,8 +69,9 @@ class Journal:
     def add(self, **event: Any) -> None:
         """Write an event; it is on its way to the disk when this returns."""
         line = json.dumps(event, ensure_ascii=False).encode() + b"\n"
-        with self._writing, self._events.open("a+b") as out:
-            if out.tell() and _cut_off(out):
+        with self._writing, self._events.open("a+b", buffering=0) as out:
+            fcntl.flock(out, fcntl.LOCK_EX)  # the process beside a training writes, too
+            if out.seek(0, os.SEEK_END) and _cut_off(out):
                 out.truncate(_end_of_lines(self._events))
             out.write(line)
 

@@ -156,6 +156,7 @@ def nearest(text: str, known: Iterable[str]) -> str:
 def _reachable(uri: str) -> bool:
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
         return False  # nothing was ever written: no reason to make one
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # one warning is enough
     try:
         store.client()
     except Exception as error:  # sqlite, HTTP and MLflow errors have no common base
@@ -213,7 +214,7 @@ def _is_sent(journal: Journal) -> bool:
 
 def _journaled(journal: Journal) -> Found:
     head = journal.head
-    tags: dict[str, str] = dict(head["tags"])
+    tags: dict[str, str] = {**head["tags"], KEY: journal.key}
     params: dict[str, str] = {}
     metrics: dict[str, float] = {}
     inputs: list[Mapping[str, Any]] = []

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import threading
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,11 @@ from typing import Any
 from pipeline import files, paths, resources
 from pipeline.secrets import without_secrets
 from pipeline.tracking import store
+from pipeline.tracking.companion import Companion
 from pipeline.tracking.journal import Journal, now
 from pipeline.tracking.sending import Sender
 
+log = logging.getLogger(__name__)
 TRACKED = "tracked.json"
 CLOCKED = ("seconds", "system/", "cost/")  # metrics that differ from one run of the same to the next
 STAGES = ("train", "evaluate", "monitor")  # those that tell a run something
@@ -42,9 +43,8 @@ class DataInput:
 class Run:
     """A run whose journal this process may write."""
 
-    def __init__(self, journal: Journal, about: str = "") -> None:
-        self.journal, self.about = journal, about
-        self._sender = Sender(journal)
+    def __init__(self, journal: Journal, sender: Sender | Companion, about: str = "") -> None:
+        self.journal, self.about, self._sender = journal, about, sender
         self._seen = {(name, e["step"]): value for e, _ in journal.events() if "metrics" in e for name, value in e["metrics"].items()}
         self._told: dict[str, Any] = {"params": {}, "metrics": [], "tags": {}, "inputs": [], "files": []}
 
@@ -117,9 +117,11 @@ class Run:
         """Write what this process told the run to `folder`: from it the run can be made anew where store and journal are gone."""
         files.write_json(folder / TRACKED, self._told)
 
-    def close(self) -> bool:
-        """Let the store have the rest; whether it has all."""
-        return self._sender.close()
+    def close(self) -> None:
+        """Let the store have the rest; where it is away, one warning says what will become of it."""
+        if not self._sender.close():
+            what = store.shown(), self._sender.failure, self.key
+            log.warning("MLflow store %s is away (%s); run %s is complete in files, and the next stage or `pipeline sync` sends it", *what)
 
     def add(self, **event: Any) -> None:
         """Write an event of any kind."""
@@ -144,13 +146,13 @@ def training(name: str, marker: Path, tags: Mapping[str, str]) -> Iterator[Run]:
     if not key or not Journal(key).exists():
         key = uuid.uuid4().hex
     with store.lock(f"run-{key}"):
-        run = Run(Journal.begin(key, store=store.shown(), experiment=name, tags=shown({**OWN, **tags})))
+        journal = Journal.begin(key, store=store.shown(), experiment=name, tags=shown({**OWN, **tags}))
+        run = Run(journal, Companion(journal))
         files.write_text(marker, key)
         run.status("RUNNING")
         status = "FAILED"
         try:
-            with _system_metrics(run):
-                yield run
+            yield run
             status = "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"
@@ -178,41 +180,6 @@ def shown(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def _system_metrics(run: Run) -> Iterator[None]:
-    """Sample processor, memory, disk, network and GPU into the run while the block lasts: every second at first, later more seldom."""
-    from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
-    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
-    from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
-    from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
-
-    monitors: list[Any] = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
-    with suppress(ImportError, RuntimeError):  # no GPU, or no library that knows of it
-        monitors.append(GPUMonitor())
-    over, started = threading.Event(), time.monotonic()
-
-    def sample() -> None:
-        at, due = 0, 1.0
-        while not over.wait(1.0):
-            for monitor in monitors:
-                monitor.collect_metrics()
-            if time.monotonic() - started < due:
-                continue
-            found = {f"system/{k}": v for monitor in monitors for k, v in monitor.aggregate_metrics().items()}
-            for monitor in monitors:
-                monitor.clear_metrics()
-            run.metrics(found, step=at)
-            at, due = at + 1, 1.02 * (time.monotonic() - started) + 1
-
-    thread = threading.Thread(target=sample, name="system metrics", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-@contextmanager
 def reopened(file: Path, stage: str) -> Iterator[Run]:
     """The run that models/run.json names, for a later stage to tell it more, with what the stage cost.
 
@@ -220,7 +187,8 @@ def reopened(file: Path, stage: str) -> Iterator[Run]:
     """
     found = files.read_json(file)
     with store.lock(f"run-{found['run']}"):
-        run = Run(recreated(found, stages=("train",)), found.get("about", ""))
+        journal = recreated(found, stages=("train",))
+        run = Run(journal, Sender(journal), found.get("about", ""))
         try:
             yield run
             run.metrics(costs(stage, resources.cost()))

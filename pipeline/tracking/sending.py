@@ -28,6 +28,7 @@ BRIEFLY = 0.5  # instead, where a stage waited in vain in the last AWAY seconds
 LOCAL_PATIENCE = 120.0  # for SQLite, which is never away, but slow to be made on a busy machine
 AWAY = 300.0
 BYTES_A_SECOND = 1e6  # of an upload that makes progress
+INTERVAL = 1.0  # seconds between two sendings: what comes meanwhile goes together
 RETRY = 15.0  # seconds between attempts while a stage runs
 BATCH = 100  # params or tags at a time, the most that MLflow takes; metrics ten times as many
 KEY = "pipeline.run"  # the tag that holds a journal's key
@@ -54,15 +55,14 @@ class Sender:
         return self._wait(lambda: bool(self.journal.sent["run_id"]))
 
     def close(self) -> bool:
-        """Send what is left; True where the store has all of it, otherwise one warning says what will become of it."""
+        """Send what is left; False, with `failure` set, where the store did not take it."""
         self.failure = ""  # of an earlier attempt: this one counts
         self._closing.set()
         self._news.set()
         if self._wait(self._done.is_set) and not self.failure:
             return True
         self._given_up.set()  # from now on another process may send
-        what = store.shown(), self.failure or "no answer", self.journal.key
-        log.warning("MLflow store %s is away (%s); run %s is complete in files, and the next stage or `pipeline sync` sends it", *what)
+        self.failure = self.failure or "no answer"
         return False
 
     def _wait(self, until: Callable[[], bool]) -> bool:
@@ -91,6 +91,7 @@ class Sender:
                 send(self.journal, self._step)
                 self.failure = ""
                 _note_back()
+                self._closing.wait(INTERVAL)
             except Exception as error:  # sqlite, HTTP and MLflow errors have no common base
                 self.failure = reason(error)
                 if not closing and not self._given_up.is_set():
@@ -145,15 +146,16 @@ def send(journal: Journal, step: Callable[[int], None] = lambda size: None) -> s
     Returns:
         the run's id.
     """
-    step(0)
-    if not journal.sent["run_id"]:
-        journal.sent = _begun(journal)
-    step(0)
-    for events, end in _batches(journal, journal.sent["at"]):
-        known = _apply(journal, events, step)
-        journal.sent = {**journal.sent, **known, "at": end}
+    with store.lock(f"send-{journal.key}"):  # the process beside a killed training may not have ended yet
         step(0)
-    return str(journal.sent["run_id"])
+        if not journal.sent["run_id"]:
+            journal.sent = _begun(journal)
+            step(0)
+        for events, end in _batches(journal, journal.sent["at"]):
+            known = _apply(journal, events, step)
+            journal.sent = {**journal.sent, **known, "at": end}
+            step(0)
+        return str(journal.sent["run_id"])
 
 
 def sync() -> tuple[int, int]:

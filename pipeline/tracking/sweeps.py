@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.tracking import store
 from pipeline.tracking.journal import Journal
 from pipeline.tracking.runs import Run, shown
-from pipeline.tracking.sending import reason
+from pipeline.tracking.sending import Sender, reason
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Sweep:
         self._lock.acquire()
         journal = Journal.begin(f"sweep-{key}", store=store.shown(), experiment=name, tags={**shown(tags), **own})
         self._known = {event["trial"]["number"] for event, _ in journal.events() if "trial" in event}
-        self.run = Run(journal)
+        self.run = Run(journal, Sender(journal))
         self.run.status("RUNNING")
 
     def log(self, trial: Mapping[str, Any]) -> None:

@@ -65,14 +65,15 @@ def test_a_failed_training_leaves_a_failed_run(workspace):
 
 def test_a_resumed_training_goes_on_in_the_same_run_and_tells_nothing_twice(workspace):
     killed = f"""
-import os
+import os, time
 from pathlib import Path
 from pipeline.tracking import runs
 with runs.training("data", Path("marker"), {TAGS}) as run:
     run.params({{"seed": 1}})
     run.metrics({{"train/loss": 1.0, "seconds": 0.1}}, step=0)
-    while run.journal.sent["at"] < run.journal.size:
-        pass
+    size = run.journal.size
+    while run.journal.sent["at"] < size:
+        time.sleep(0.05)
     run.journal._events.open("ab").write(b'{{"metrics": {{"train/lo')
     os.kill(os.getpid(), 9)
 """

@@ -17,6 +17,7 @@ from pipeline import files, paths
 from pipeline.errors import masked
 from pipeline.tracking import journal, runs, sending, store
 
+pytestmark = pytest.mark.usefixtures("sent_here")
 TAGS = {"git.commit": "abc", "stage": "train"}
 
 
@@ -122,13 +123,14 @@ def test_an_answer_that_got_lost_makes_nothing_twice(workspace, monkeypatch, at)
 
 def test_a_killed_training_leaves_no_run_that_seems_to_run(workspace):
     code = f"""
-import os
+import os, time
 from pathlib import Path
 from pipeline.tracking import runs
 with runs.training("data", Path("marker"), {TAGS}) as run:
     run.metrics({{"train/loss": 1.0}})
-    while run.journal.sent["at"] < run.journal.size:
-        pass
+    size = run.journal.size
+    while run.journal.sent["at"] < size:
+        time.sleep(0.05)
     os.kill(os.getpid(), 9)
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -18,8 +18,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from pipeline import files, origin, paths
+from pipeline import files, paths
 from pipeline.errors import UserError
+from pipeline.history import origin
 from pipeline.tracking import reading, store
 from pipeline.tracking.runs import TRACKED
 

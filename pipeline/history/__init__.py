@@ -1,0 +1,1 @@
+"""Runs as a user meets them again: chosen, compared, shown, and had again."""
