@@ -19,7 +19,7 @@ from pipeline.tracking.journal import Journal, now
 from pipeline.tracking.sending import Sender
 
 LOOK = 0.5  # seconds between looks at the journal
-NICE = 10  # below the training
+NICE = 19  # the training comes first
 
 
 class Companion:

@@ -44,7 +44,7 @@ class Journal:
         """The journal of that key, begun where there is none.
 
         Args:
-            store: the address of the store that the run is meant for, without passwords.
+            store: what store the run is meant for, without passwords.
             started: ms since 1970, by default now.
         """
         made = cls(key)

@@ -204,7 +204,7 @@ def _stored(run: Any, experiment: str) -> Found:
 def _waiting() -> list[Found]:
     """Runs of the journals that the store lacks, or lacks a part of; all, where it cannot be asked."""
     away = not _reachable(store.uri())
-    return [_journaled(journal) for journal in all_of(store.shown()) if away or not _is_sent(journal)]
+    return [_journaled(journal) for journal in all_of(store.meant()) if away or not _is_sent(journal)]
 
 
 def _is_sent(journal: Journal) -> bool:

@@ -146,7 +146,7 @@ def training(name: str, marker: Path, tags: Mapping[str, str]) -> Iterator[Run]:
     if not key or not Journal(key).exists():
         key = uuid.uuid4().hex
     with store.lock(f"run-{key}"):
-        journal = Journal.begin(key, store=store.shown(), experiment=name, tags=shown({**OWN, **tags}))
+        journal = Journal.begin(key, store=store.meant(), experiment=name, tags=shown({**OWN, **tags}))
         run = Run(journal, Companion(journal))
         files.write_text(marker, key)
         run.status("RUNNING")
@@ -202,7 +202,7 @@ def recreated(found: Mapping[str, Any], *, stages: Iterable[str] = STAGES) -> Jo
     if journal.exists():
         return journal
     tags = {**found["tags"], "recreated": "from files: times and system metrics are gone"}
-    journal = Journal.begin(found["run"], store=store.shown(), experiment=found["experiment"], tags=tags, started=found["started"])
+    journal = Journal.begin(found["run"], store=store.meant(), experiment=found["experiment"], tags=tags, started=found["started"])
     for stage in stages:
         if not (file := paths.REPORTS / stage / TRACKED).exists():
             continue

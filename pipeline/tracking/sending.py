@@ -122,7 +122,7 @@ def send_others(key: str = "", step: Callable[[int], None] = lambda size: None) 
         how many journals had something left.
     """
     count = 0
-    for journal in all_of(store.shown()):
+    for journal in all_of(store.meant()):
         sent = journal.sent
         if journal.key == key or (sent["at"] >= journal.size and sent.get("status") != "RUNNING"):
             continue
@@ -165,7 +165,7 @@ def sync() -> tuple[int, int]:
         how many runs it was given something of, and how many of them it had lost.
     """
     anew = 0
-    for journal in all_of(store.shown()):
+    for journal in all_of(store.meant()):
         with suppress(Timeout), store.lock(f"run-{journal.key}").acquire(timeout=0):
             if lost(journal):
                 journal.sent = {}

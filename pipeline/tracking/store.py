@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 def uri() -> str:
     """Where runs are kept: $MLFLOW_TRACKING_URI, else SQLite in `.state/`, the same for every workspace of the project."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{paths.state() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _own()
+
+
+def _own() -> str:
+    return f"sqlite:///{paths.state() / 'mlflow.db'}"
 
 
 def mlflow() -> Any:
@@ -48,6 +52,11 @@ def _client(store: str) -> MlflowClient:
         found: MlflowClient = library.MlflowClient(store)
         found.search_experiments(max_results=1)
     return found
+
+
+def meant() -> str:
+    """The store that a run made now is meant for: the project's own, wherever its folder may be moved, or an address."""
+    return "own" if uri() == _own() else shown()  # not by the variable: MLflow itself sets it
 
 
 def is_local() -> bool:

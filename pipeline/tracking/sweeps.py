@@ -23,7 +23,7 @@ class Sweep:
         own = {"study": key, "stage": "tune", "mlflow.runName": f"sweep {key[:6]}", "mlflow.source.name": "pipeline tune"}
         self._lock = store.lock(f"run-sweep-{key}")
         self._lock.acquire()
-        journal = Journal.begin(f"sweep-{key}", store=store.shown(), experiment=name, tags={**shown(tags), **own})
+        journal = Journal.begin(f"sweep-{key}", store=store.meant(), experiment=name, tags={**shown(tags), **own})
         self._known = {event["trial"]["number"] for event, _ in journal.events() if "trial" in event}
         self.run = Run(journal, Sender(journal))
         self.run.status("RUNNING")
