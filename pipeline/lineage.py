@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from pipeline.imports import closure
 
 
@@ -62,3 +64,36 @@ def environment() -> dict[str, str]:
         **({"lock": digest([lock])} if lock.exists() else {}),
         **({"dvc.experiment": name} if (name := os.environ.get("DVC_EXP_NAME")) else {}),
     }
+
+
+def machine() -> dict[str, str]:
+    """The processor, the cores this process may use, the memory, and the GPUs with their driver where there are any."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "machine.processor": _processor(Path("/proc/cpuinfo")),
+        "machine.cores": str(cores),
+        "machine.memory_gb": f"{psutil.virtual_memory().total / 1e9:.1f}",
+        **_gpu(),
+    }
+
+
+def _processor(told: Path) -> str:
+    """The model of the processor by Linux's list of them, else what Python knows."""
+    lines = told.read_text(errors="replace").splitlines() if told.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _gpu() -> dict[str, str]:
+    """What nvidia-smi tells within five seconds; several are counted."""
+    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        lines = subprocess.run(query, capture_output=True, text=True, check=True, timeout=5).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    found = [tuple(line.rsplit(", ", 1)) for line in lines if ", " in line]
+    if not found:
+        return {}
+    names = [name for name, _ in found]
+    several = [f"{names.count(name)} x {name}" if names.count(name) > 1 else name for name in dict.fromkeys(names)]
+    return {"gpu": ", ".join(several), "gpu.driver": found[0][1]}

@@ -60,6 +60,7 @@ class Companion:
 
 def main(key: str) -> None:
     """Send the journal as it grows, until the training says `close` or is gone."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # libraries may print
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the training sees to it
     os.nice(NICE)
     journal = Journal(key)
@@ -72,10 +73,9 @@ def main(key: str) -> None:
         if asked == "close":
             over.set()
         done = sender.settle() if asked == "settle" else sender.close()
-        print(json.dumps({"failure": "" if done else sender.failure or "no answer"}), flush=True)
+        print(json.dumps({"failure": "" if done else sender.failure or "no answer"}), file=answers, flush=True)
         if asked == "close":
             break
-    sys.stdout.flush()
     os._exit(0)  # whatever a thread still waits for
 
 
