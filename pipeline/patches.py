@@ -144,7 +144,7 @@ def _restore(git: Git, changes: list[Change]) -> None:
 
 
 def _parts(git: Git, head: str, left_out: dict[str, str], limit: int) -> dict[str, bytes]:
-    """Each file's part of the patch, deletions first: a file may stand where a folder was.  What cannot stay goes to `left_out`."""
+    """Each file's part of the patch, in git's order: deletions come before what stands in their place.  What cannot stay goes to `left_out`."""
     known = secrets.of_environment(os.environ)
     sections = iter(re.split(rb"(?m)^(?=diff --git )", git(*DIFF, *SHOWN, head))[1:])
     parts: dict[str, bytes] = {}
@@ -159,8 +159,7 @@ def _parts(git: Git, head: str, left_out: dict[str, str], limit: int) -> dict[st
             left_out[change.file] = _size(len(part))
         else:
             parts[change.file] = part
-    deleted = {change.file for change in changes if change.kind == "D"}
-    return {file: parts[file] for file in sorted(parts, key=lambda one: one not in deleted)}
+    return parts
 
 
 def _safe(git: Git, section: bytes, blob: str, known: Collection[str]) -> bytes | None:

@@ -159,7 +159,7 @@ def repository(workspace, monkeypatch):
     (workspace / "text.txt").write_text("one\ntwo\n")
     (workspace / "place").write_text("a file\n")
     (workspace / "folder").mkdir()
-    (workspace / "folder/inner.txt").write_text("inner\n")
+    (workspace / "folder/inner.txt").write_text("inner\n\nend\n")
     (workspace / "secret.py").write_text("def ask(password='hushhush'):\n" + "    x = 1\n" * 9 + "    return 1\n")
     (workspace / "picture.bin").write_bytes(bytes(range(256)) * 20)
     git("add", "--all")
@@ -219,6 +219,7 @@ def test_secrets_that_a_file_no_longer_holds_or_holds_elsewhere_are_not_in_the_p
     patch = patches.of_workspace()
     assert patch.left_out == {}
     assert b"hushhush" not in patch.content
+    assert patch.content.count(b"\nliteral ") + patch.content.count(b"\ndelta ") == 2  # one each, and no way back
     assert applied(repository, patch, clone) == files_of(repository)
 
 
@@ -247,6 +248,8 @@ def test_settings_of_the_user_change_nothing(repository, clone, monkeypatch):
     (repository / 'caf\u00e9 "x".txt').write_bytes(b"a\r\n")
     (repository / "secret.py").rename(repository / "moved.py")
     (repository / "picture.bin").chmod(0o755)
+    (repository / "folder/inner.txt").write_text("inner\n\nchanged\n")
+    (repository / ".gitattributes").write_text("*.txt diff=x\n")
     os.utime(repository / "place", (1, 1))
     expected = patches.of_workspace()
     settings = {"core.autocrlf": "input", "core.quotePath": "false", "core.splitIndex": "true", "core.untrackedCache": "true"}

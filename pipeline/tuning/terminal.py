@@ -94,6 +94,7 @@ class View:
         return (self.trials - done) * statistics.fmean(self.took) / self.workers
 
 
+@dataclass
 class Table(View):
     """A table that is drawn anew each second: workers, best so far, counts, time left."""
 
