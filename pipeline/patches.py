@@ -144,7 +144,7 @@ def _restore(git: Git, changes: list[Change]) -> None:
 
 
 def _parts(git: Git, head: str, left_out: dict[str, str], limit: int) -> dict[str, bytes]:
-    """Each file's part of the patch, in git's order: deletions come before what stands in their place.  What cannot stay goes to `left_out`."""
+    """Each file's part of the patch, in git's order, deletions first where they must be.  What cannot stay goes to `left_out`."""
     known = secrets.of_environment(os.environ)
     sections = iter(re.split(rb"(?m)^(?=diff --git )", git(*DIFF, *SHOWN, head))[1:])
     parts: dict[str, bytes] = {}
