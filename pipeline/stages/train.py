@@ -58,7 +58,14 @@ def _train(seed: int, fitted: Preprocessor, sides: Mapping[str, Side], now: dict
     kept = lambda part: checkpoint.with_stem(f"{key}-{part}")  # noqa: E731
     source = files.read_json(paths.SOURCE)
     name = Path(source["source"]).stem
-    tags = {**lineage.commit(), **environment, "stage": "train", "fingerprint": key, "study": best["from"].get("study", "")}
+    tags = {
+        **lineage.commit(),
+        **environment,
+        **lineage.machine(),
+        "stage": "train",
+        "fingerprint": key,
+        "study": best["from"].get("study", ""),
+    }
     plan = explain.explain(network := build(fitted, now["model"], seed), fitted, now["train"].batch_size, now["model"])
     explain.require_memory(explain.explain(network, fitted, 1), computer)  # a larger batch goes through in parts
     log.info("%s", explain.sentence(plan))
