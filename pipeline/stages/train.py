@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 from ruamel.yaml import YAML
 from tqdm import tqdm
 
@@ -72,6 +73,9 @@ def _train(seed: int, fitted: Preprocessor, sides: Mapping[str, Side], now: dict
     tags |= {"device": computer, "backend": train.backend, "family": "+".join(dict.fromkeys(plan["encoders"].values()))}
 
     origin.keep(paths.LINEAGE)
+    if _made_meanwhile(key):
+        log.info("the training that this one waited for has made it all")
+        return
     with runs.training(name, checkpoint.with_suffix(".run"), tags) as tracked:
         tracked.params({"seed": seed, **now})
         tracked.files([paths.LINEAGE])
@@ -121,6 +125,16 @@ def _train(seed: int, fitted: Preprocessor, sides: Mapping[str, Side], now: dict
         file.unlink()
     shown = ", ".join(f"{k} {v:.4f}" for k, v in final.items() if k.startswith(("train/loss", "validation/")))
     log.info("best of %d epochs: %d (%s)", len(results[0].history), results[0].best_epoch + 1, shown)
+
+
+def _made_meanwhile(key: str) -> bool:
+    """Whether a training that a killed dvc left behind made just this while this process waited for it."""
+    made = (paths.RUN, paths.MODEL, paths.FITTED, paths.REPORTS / "train" / runs.TRACKED)
+    began = psutil.Process().create_time()
+    if not all(file.exists() and file.stat().st_mtime > began for file in made):
+        return False
+    found = files.read_json(paths.RUN)
+    return found["fingerprint"] == key and journal.Journal(found["run"]).last("status") == "FINISHED"
 
 
 def _columns() -> str:

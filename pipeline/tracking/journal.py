@@ -85,7 +85,7 @@ class Journal:
         """Write an event whose `folder` is a copy, kept until the store has it."""
         copy = self._kept(folder.name)
         shutil.copytree(folder, copy)
-        self.add(**event, folder=copy.relative_to(self.folder).as_posix())
+        self.add(**event, folder=copy.relative_to(self.folder).as_posix(), origin=folder.as_posix(), content=_content(copy))
 
     def _kept(self, name: str) -> Path:
         copy = self.folder / "files" / uuid.uuid4().hex[:12] / name
@@ -98,6 +98,13 @@ class Journal:
         if copy.exists():
             return copy
         return origin if origin.is_file() and lineage.digest([origin]) == event["digest"] else None
+
+    def kept_folder(self, event: Mapping[str, Any]) -> Path | None:
+        """The folder of an event of `add_folder`: its copy, or where it came from if that still holds the same."""
+        if (copy := self.folder / event["folder"]).is_dir():
+            return copy
+        origin = Path(event.get("origin", copy))  # journals of an earlier version name none
+        return origin if origin.is_dir() and _content(origin) == event["content"] else None
 
     def forget(self, event: Mapping[str, Any]) -> None:
         """Remove the copy that an event holds: the store has it."""
@@ -150,6 +157,12 @@ def _copy(file: Path, copy: Path) -> None:
         copy.write_text(without_secrets(text), encoding="utf-8")
     else:
         shutil.copyfile(file, copy)
+
+
+def _content(folder: Path) -> str:
+    """The digest of the files in a folder, and of their names."""
+    there = sorted(file for file in folder.rglob("*") if file.is_file())
+    return lineage.text_digest(lineage.digest(there) + "".join(file.relative_to(folder).as_posix() for file in there))
 
 
 def _cut_off(out: Any) -> bool:

@@ -42,6 +42,7 @@ class Sender:
         self.failure = ""
         self._progress, self._bytes = time.monotonic(), 0
         self._news, self._closing, self._done, self._given_up = (threading.Event() for _ in range(4))
+        self._ready = threading.Event()  # MLflow is imported
         self._thread = threading.Thread(target=self._work, name=f"send {journal.key}", daemon=True)
         self._thread.start()
 
@@ -69,7 +70,10 @@ class Sender:
         """Wait as long as the store makes progress, but hardly at all where another wait was in vain lately."""
         patience = LOCAL_PATIENCE if store.is_local() else BRIEFLY if _known_away() else PATIENCE
         self._progress = time.monotonic()
+        started = time.monotonic()
         while not until():
+            if not self._ready.is_set() and time.monotonic() - started < LOCAL_PATIENCE:
+                self._progress = time.monotonic()  # that the import takes long is not the store's fault
             if self.failure or time.monotonic() - self._progress > patience + self._bytes / BYTES_A_SECOND:
                 _note_away()
                 return False
@@ -85,6 +89,7 @@ class Sender:
             try:
                 if first:
                     store.mlflow()  # whose import takes seconds
+                    self._ready.set()
                     self._step()
                     send_others(self.journal.key, self._step)
                     first = False
@@ -191,6 +196,7 @@ def _begun(journal: Journal) -> dict[str, Any]:
         at = head.get("recreated", 0)  # events that only a store without this run needs
         return {"run_id": found[0].info.run_id, "at": max(at, journal.sent["at"]), **known}
     made = client.create_run(where, start_time=head["started"], tags={**head["tags"], KEY: journal.key})
+    journal.head = {**head, "tags": {**head["tags"], "mlflow.runName": made.info.run_name}}  # the same where it is made anew
     return {"run_id": made.info.run_id, "at": 0, **known}
 
 
@@ -242,7 +248,7 @@ def _apply(journal: Journal, events: list[Mapping[str, Any]], step: Callable[[in
         return {"status": event["status"]}
     elif "trial" in event:
         return {"trials": _send_trial(journal, run_id, event["trial"])}
-    elif "version" in event and (package := journal.folder / event["folder"]).exists():
+    elif "version" in event and (package := journal.kept_folder(event)) is not None:
         step(sum(file.stat().st_size for file in package.rglob("*")))
         number = registry.register(package, run_id=run_id, experiment_name=journal.head["experiment"], **event["version"])
         journal.forget(event)

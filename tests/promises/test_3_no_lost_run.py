@@ -1,20 +1,24 @@
 """Promise 3: no run is lost: not by DVC's cache, not in an experiment's workspace, not by a kill, not with the store."""
 
+import copy
 import itertools
 import json
+import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import mlflow
+import psutil
 import pytest
 from repository import Repository
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SPELLINGS = itertools.count()
+LONG = {"epochs": 400, "early_stopping": 400, "batch_size": 8}
 QUICK = {"tune": {"trials": 0}, "evaluate": {"replicates": 100}}
 
 
@@ -63,6 +67,30 @@ def rate(repository, value):
     repository.write_params({**repository.params, "train": {**repository.params["train"], "learning_rate": value}})
 
 
+def told(repository, text):
+    """How often the journals of a repository hold a text."""
+    return sum(file.read_text().count(text) for file in (repository.folder / ".state" / "runs").glob("*/events.jsonl"))
+
+
+def started(repository, *words):
+    """A command in a repository, as a process of its own."""
+    outer = {k: v for k, v in os.environ.items() if k not in ("DVC_ROOT", "DVC_EXP_NAME", "MLFLOW_TRACKING_URI", "PIPELINE_STATE")}
+    path = os.pathsep.join([str(Path(sys.executable).parent), outer["PATH"]])
+    words = [sys.executable, "-m", *words]
+    return subprocess.Popen(words, cwd=repository.folder, env={**outer, "PATH": path}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def killed(process, repository, epochs):
+    """Kill a process as soon as the journals tell of so many epochs."""
+    while told(repository, '"validation/loss"') < epochs:
+        assert process.poll() is None, "it ended before its moment came"
+        time.sleep(0.02)
+    below = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    return below
+
+
 def test_back_to_earlier_params_means_two_trainings_and_the_earlier_one_s_run(copied):
     first = named(copied)
     rate(copied, 0.005)
@@ -107,32 +135,35 @@ def test_six_queued_experiments_on_two_workers_and_a_temporary_one_all_arrive_un
 
 def test_a_training_killed_at_ten_moments_ends_as_one_run_with_the_bytes_of_an_undisturbed_one(copied, tmp_path):
     params = copied.params
-    copied.write_params({**params, "train": {**params["train"], "epochs": 400, "early_stopping": 400, "batch_size": 8}})
-    undisturbed = Repository.__new__(Repository)
+    copied.write_params({**params, "train": {**params["train"], **LONG}})
+    undisturbed = copy.copy(copied)
     undisturbed.folder = tmp_path / "undisturbed"
     shutil.copytree(copied.folder, undisturbed.folder, symlinks=True)
     undisturbed.pipeline("train")
-    moments, kills = random.Random(7), 0
-    for at in range(30):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline", "train"], cwd=copied.folder, stderr=subprocess.DEVNULL, start_new_session=at % 2 == 0
-        )
-        try:
-            process.wait(timeout=moments.uniform(3, 9) if kills < 10 else None)
-            break
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
-    assert process.returncode == 0
-    assert kills >= 3  # the rest ended before its moment came
+    before = told(copied, '"validation/loss"')
+    for epochs in sorted(random.Random(7).sample(range(390), 10)):
+        killed(started(copied, "pipeline", "train"), copied, before + epochs)
+    copied.pipeline("train")
     without = ("run.json", "tracked.json")
     assert copied.bytes("models", "reports/train", without=without) == undisturbed.bytes("models", "reports/train", without=without)
     (run,) = [run for run in trainings(copied) if run.data.params["train.epochs"] == "400"]
     assert run.data.tags["pipeline.run"] == named(copied)["run"]
-    assert run.info.status == "FINISHED"
     assert history(copied, run) == list(range(400))
     assert [run.info.status for run in trainings(copied)] == ["FINISHED"] * 2
+
+
+def test_a_training_that_a_killed_repro_left_behind_is_the_only_one(copied):
+    """It lives on; the next repro waits for it, and does not train the same again."""
+    copied.write_params({**copied.params, "train": {**copied.params["train"], **LONG, "epochs": 200}})
+    before = told(copied, '"validation/loss"')
+    below = killed(started(copied, "dvc", "repro", "train"), copied, before + 20)
+    copied.dvc("repro", "train")
+    assert not [process for process in below if process.is_running()]
+    (run,) = [run for run in trainings(copied) if run.data.params["train.epochs"] == "200"]
+    assert run.data.tags["pipeline.run"] == named(copied)["run"]
+    assert run.info.status == "FINISHED"
+    assert history(copied, run) == list(range(200))
+    assert "up to date" in copied.dvc("status", "train").stdout
 
 
 @pytest.mark.parametrize("gone", ["store", "all state"])
@@ -157,3 +188,67 @@ def test_a_lost_store_is_made_anew_with_all_that_it_held(copied, gone):
     assert tags(run) == tags(before)
     client = store(copied)
     assert {"train", "evaluate", "lineage", "model.keras", "params.yaml"} <= {one.path for one in client.list_artifacts(run.info.run_id)}
+
+
+def kept(repository):
+    """All that the store holds of the repository's runs and versions, but for ids and times of MLflow's."""
+    client = store(repository)
+    where = client.get_experiment_by_name("rows").experiment_id
+
+    def files(run, folder=None):
+        for one in client.list_artifacts(run, folder):
+            yield from files(run, one.path) if one.is_dir else [(one.path, one.file_size)]
+
+    keys = {run.info.run_id: run.data.tags.get("pipeline.run") or run.data.tags["mlflow.runName"] for run in client.search_runs([where])}
+    runs = {
+        keys[run.info.run_id]: {
+            "status": run.info.status,
+            "times": (run.info.start_time, run.info.end_time),
+            "params": run.data.params,
+            "tags": {**run.data.tags, "mlflow.parentRunId": keys.get(run.data.tags.get("mlflow.parentRunId"))},
+            "inputs": sorted((i.dataset.name, i.dataset.digest, i.dataset.source, i.tags[0].value) for i in run.inputs.dataset_inputs),
+            "metrics": {name: [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, name)] for name in run.data.metrics},
+            "files": sorted(files(run.info.run_id)),
+        }
+        for run in client.search_runs([where])
+    }
+    versions = {
+        version.version: (version.tags, client.get_model_version(version.name, version.version).aliases, keys[version.run_id])
+        for version in client.search_model_versions("name = 'small'")
+    }
+    return runs, versions
+
+
+@pytest.fixture
+def whole(finished, tmp_path):
+    """A copy of a repository in which all ten stages have run."""
+    made = copy.copy(finished)
+    made.folder = tmp_path / "whole"
+    shutil.copytree(finished.folder, made.folder, symlinks=True)
+    return made
+
+
+def test_a_lost_store_has_sweep_training_monitoring_and_registered_version_again(whole):
+    before = kept(whole)
+    for file in (whole.folder / ".state").glob("mlflow.db*"):
+        file.unlink()
+    shutil.rmtree(whole.folder / ".state" / "artifacts")
+    told = whole.pipeline("sync").stdout
+    assert "2 runs sent, 2 of them anew" in told
+    runs, versions = kept(whole)
+    assert runs == before[0]
+    assert versions == before[1]
+
+
+def test_monitoring_is_in_the_run_that_a_clone_without_state_makes_anew(whole):
+    key = named(whole)["run"]
+    before = kept(whole)[0][key]
+    shutil.rmtree(whole.folder / ".state")
+    assert "1 run sent" in whole.pipeline("sync").stdout
+    (run,) = kept(whole)[0].values()
+    clocked = ("system/", "cost/", "seconds")
+    numbers = {name: values for name, values in before["metrics"].items() if not name.startswith(clocked)}
+    assert {name.partition("/")[0] for name in numbers} >= {"train", "validation", "test", "monitor"}
+    assert run["metrics"] == numbers
+    for kind in ("status", "params", "inputs", "files"):
+        assert run[kind] == before[kind], kind
