@@ -104,6 +104,14 @@ def command(*options, folder=None, **environment):
     )
 
 
+def is_worker(process):
+    """Whether a process is one that trains; one that was killed a moment ago is not."""
+    try:
+        return "spawn_main" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+
+
 def test_a_sweep_is_reported_tracked_continued_and_never_repeated(here, caplog):
     write()
     tune()
@@ -230,7 +238,7 @@ def test_killed_twenty_times_nothing_is_lost_and_nothing_done_twice(here):
     while kills < 20:
         assert process.poll() is None, f"the sweep ended after {kills} kills: {process.stderr.read()}"
         if size() > at or time.monotonic() - began > 60:
-            workers = [p for p in psutil.Process(process.pid).children() if "spawn_main" in " ".join(p.cmdline())]
+            workers = [one for one in psutil.Process(process.pid).children() if is_worker(one)]
             if draw.random() < 0.5 and workers:
                 draw.choice(workers).kill()
             else:
