@@ -72,10 +72,13 @@ def reproduce(found: reading.Found, folder: Path) -> Outcome:
     """
     if found.tags.get("stage") != "train" or found.run_id is None:
         raise UserError(f"reproduce: {found.name} is no training of the MLflow store {store.shown()}; `pipeline runs` lists them")
-    shutil.rmtree(folder, ignore_errors=True)
     kept = folder.with_name(f"{folder.name}.run")
-    shutil.rmtree(kept, ignore_errors=True)
-    kept.mkdir(parents=True)
+    for place in (folder, kept):
+        if place.is_relative_to(paths.state() / "reproduced"):
+            shutil.rmtree(place, ignore_errors=True)  # an earlier reproduction
+        elif place.exists() and not (place.is_dir() and not any(place.iterdir())):
+            raise UserError(f"reproduce --into: expected a new or an empty folder, {place} holds something")
+    kept.mkdir(parents=True, exist_ok=True)
     if store.download(found.run_id, LINEAGE, kept) is None:
         raise UserError(f"reproduce: run {found.key[:8]} holds no artifact {LINEAGE}/: it was made by an earlier version")
     for told in restore_code(found.tags.get("git.commit", ""), kept / LINEAGE, folder):
@@ -93,15 +96,14 @@ def restore_code(commit: str, kept: Path, folder: Path) -> Iterator[str]:
     if not commit or _git(Path(top or "."), "cat-file", "-e", f"{commit}^{{commit}}").returncode:
         hint = "; `git fetch` may bring it" if commit else ": it ran outside a git repository"
         raise UserError(f"reproduce: commit {commit[:12] or 'none'} of the run is not in this repository{hint}")
+    if paths.root() != Path(top).resolve():
+        raise UserError(f"reproduce: the project is a folder of the repository {top}: only one at its top can be reproduced")
     _git(Path(top), "clone", "--quiet", "--shared", "--no-checkout", top, str(folder), check=True)
     _git(folder, "-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach", commit, check=True)
     if (kept / origin.PATCH).stat().st_size:
         done = _git(folder, "apply", "--binary", "--whitespace=nowarn", str((kept / origin.PATCH).resolve()))
         if done.returncode:
             raise UserError(f"reproduce: the run's uncommitted changes do not apply on its commit {commit[:12]}: {done.stderr.strip()}")
-    place = folder / paths.root().relative_to(Path(top).resolve())
-    if place != folder:
-        raise UserError(f"reproduce: the project is a folder of the repository {top}: only one at its top can be reproduced")
     shutil.copyfile(kept / paths.PARAMS, folder / paths.PARAMS)
     if (kept / origin.LOCK).exists():
         shutil.copyfile(kept / origin.LOCK, folder / origin.LOCK)

@@ -69,8 +69,7 @@ class Sender:
     def _wait(self, until: Callable[[], bool]) -> bool:
         """Wait as long as the store makes progress, but hardly at all where another wait was in vain lately."""
         patience = LOCAL_PATIENCE if store.is_local() else BRIEFLY if _known_away() else PATIENCE
-        self._progress = time.monotonic()
-        started = time.monotonic()
+        started = self._progress = time.monotonic()
         while not until():
             if not self._ready.is_set() and time.monotonic() - started < LOCAL_PATIENCE:
                 self._progress = time.monotonic()  # that the import takes long is not the store's fault
@@ -326,9 +325,8 @@ def _known_away() -> bool:
 
 
 def _note_away() -> None:
-    if _known_away():
-        return
-    files.write_json(_away(), {"store": store.shown(), "since": time.time()})
+    if not _known_away():
+        files.write_json(_away(), {"store": store.shown(), "since": time.time()})
 
 
 def _note_back() -> None:

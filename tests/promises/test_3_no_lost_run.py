@@ -35,7 +35,7 @@ def repository(tmp_path_factory):
 
 
 @pytest.fixture
-def copied(repository, tmp_path):
+def trained(repository, tmp_path):
     """A copy to change."""
     made = Repository.__new__(Repository)
     made.folder = tmp_path / "copy"
@@ -91,102 +91,102 @@ def killed(process, repository, epochs):
     return below
 
 
-def test_back_to_earlier_params_means_two_trainings_and_the_earlier_one_s_run(copied):
-    first = named(copied)
-    rate(copied, 0.005)
-    copied.dvc("repro", "evaluate")
-    assert named(copied)["run"] != first["run"]
-    rate(copied, 0.001)
-    told = copied.dvc("repro", "evaluate").stdout
+def test_back_to_earlier_params_means_two_trainings_and_the_earlier_one_s_run(trained):
+    first = named(trained)
+    rate(trained, 0.005)
+    trained.dvc("repro", "evaluate")
+    assert named(trained)["run"] != first["run"]
+    rate(trained, 0.001)
+    told = trained.dvc("repro", "evaluate").stdout
     assert "is cached" in told
-    assert named(copied) == first
-    found = {run.data.tags["pipeline.run"]: run for run in trainings(copied)}
+    assert named(trained) == first
+    found = {run.data.tags["pipeline.run"]: run for run in trainings(trained)}
     assert len(found) == 2
     assert found[first["run"]].data.params["train.learning_rate"] == "0.001"
     assert {run.info.status for run in found.values()} == {"FINISHED"}
     assert all("test/auc" in run.data.metrics for run in found.values())
 
 
-def test_six_queued_experiments_on_two_workers_and_a_temporary_one_all_arrive_under_their_names(copied):
+def test_six_queued_experiments_on_two_workers_and_a_temporary_one_all_arrive_under_their_names(trained):
     rates = [0.002 + at / 1000 for at in range(6)]
     for value in rates:
-        copied.dvc("exp", "run", "--queue", "-S", f"train.learning_rate={value}")
-    copied.dvc("queue", "start", "-j", "2")
+        trained.dvc("exp", "run", "--queue", "-S", f"train.learning_rate={value}")
+    trained.dvc("queue", "start", "-j", "2")
     end = time.monotonic() + 600
     while time.monotonic() < end:
         states = [
-            line.split()[-1] for line in copied.dvc("queue", "status").stdout.splitlines() if line[:1].strip() and "Worker" not in line
+            line.split()[-1] for line in trained.dvc("queue", "status").stdout.splitlines() if line[:1].strip() and "Worker" not in line
         ]
         if sum(state in ("Success", "Failed") for state in states) == 6:
             break
         time.sleep(3)
-    assert states.count("Success") == 6, copied.dvc("queue", "status").stdout
-    copied.dvc("exp", "run", "--temp", "-S", "train.learning_rate=0.01")
-    names = set(copied.dvc("exp", "list", "--name-only").stdout.split())
+    assert states.count("Success") == 6, trained.dvc("queue", "status").stdout
+    trained.dvc("exp", "run", "--temp", "-S", "train.learning_rate=0.01")
+    names = set(trained.dvc("exp", "list", "--name-only").stdout.split())
     assert len(names) == 7
-    found = {run.data.tags["dvc.experiment"]: run for run in trainings(copied) if "dvc.experiment" in run.data.tags}
+    found = {run.data.tags["dvc.experiment"]: run for run in trainings(trained) if "dvc.experiment" in run.data.tags}
     assert set(found) == names
     assert {name: run.info.run_name for name, run in found.items()} == {name: name for name in names}
     assert {float(run.data.params["train.learning_rate"]) for run in found.values()} == {*rates, 0.01}
     assert {run.info.status for run in found.values()} == {"FINISHED"}
-    assert all(history(copied, run) == [0, 1, 2] and "test/auc" in run.data.metrics for run in found.values())
-    assert len(trainings(copied)) == 8
+    assert all(history(trained, run) == [0, 1, 2] and "test/auc" in run.data.metrics for run in found.values())
+    assert len(trainings(trained)) == 8
 
 
-def test_a_training_killed_at_ten_moments_ends_as_one_run_with_the_bytes_of_an_undisturbed_one(copied, tmp_path):
-    params = copied.params
-    copied.write_params({**params, "train": {**params["train"], **LONG}})
-    undisturbed = copy.copy(copied)
+def test_a_training_killed_at_ten_moments_ends_as_one_run_with_the_bytes_of_an_undisturbed_one(trained, tmp_path):
+    params = trained.params
+    trained.write_params({**params, "train": {**params["train"], **LONG}})
+    undisturbed = copy.copy(trained)
     undisturbed.folder = tmp_path / "undisturbed"
-    shutil.copytree(copied.folder, undisturbed.folder, symlinks=True)
+    shutil.copytree(trained.folder, undisturbed.folder, symlinks=True)
     undisturbed.pipeline("train")
-    before = told(copied, '"validation/loss"')
+    before = told(trained, '"validation/loss"')
     for epochs in sorted(random.Random(7).sample(range(390), 10)):
-        killed(started(copied, "pipeline", "train"), copied, before + epochs)
-    copied.pipeline("train")
+        killed(started(trained, "pipeline", "train"), trained, before + epochs)
+    trained.pipeline("train")
     without = ("run.json", "tracked.json")
-    assert copied.bytes("models", "reports/train", without=without) == undisturbed.bytes("models", "reports/train", without=without)
-    (run,) = [run for run in trainings(copied) if run.data.params["train.epochs"] == "400"]
-    assert run.data.tags["pipeline.run"] == named(copied)["run"]
-    assert history(copied, run) == list(range(400))
-    assert [run.info.status for run in trainings(copied)] == ["FINISHED"] * 2
+    assert trained.bytes("models", "reports/train", without=without) == undisturbed.bytes("models", "reports/train", without=without)
+    (run,) = [run for run in trainings(trained) if run.data.params["train.epochs"] == "400"]
+    assert run.data.tags["pipeline.run"] == named(trained)["run"]
+    assert history(trained, run) == list(range(400))
+    assert [run.info.status for run in trainings(trained)] == ["FINISHED"] * 2
 
 
-def test_a_training_that_a_killed_repro_left_behind_is_the_only_one(copied):
+def test_a_training_that_a_killed_repro_left_behind_is_the_only_one(trained):
     """It lives on; the next repro waits for it, and does not train the same again."""
-    copied.write_params({**copied.params, "train": {**copied.params["train"], **LONG, "epochs": 200}})
-    before = told(copied, '"validation/loss"')
-    below = killed(started(copied, "dvc", "repro", "train"), copied, before + 20)
-    copied.dvc("repro", "train")
+    trained.write_params({**trained.params, "train": {**trained.params["train"], **LONG, "epochs": 200}})
+    before = told(trained, '"validation/loss"')
+    below = killed(started(trained, "dvc", "repro", "train"), trained, before + 20)
+    trained.dvc("repro", "train")
     assert not [process for process in below if process.is_running()]
-    (run,) = [run for run in trainings(copied) if run.data.params["train.epochs"] == "200"]
-    assert run.data.tags["pipeline.run"] == named(copied)["run"]
+    (run,) = [run for run in trainings(trained) if run.data.params["train.epochs"] == "200"]
+    assert run.data.tags["pipeline.run"] == named(trained)["run"]
     assert run.info.status == "FINISHED"
-    assert history(copied, run) == list(range(200))
-    assert "up to date" in copied.dvc("status", "train").stdout
+    assert history(trained, run) == list(range(200))
+    assert "up to date" in trained.dvc("status", "train").stdout
 
 
 @pytest.mark.parametrize("gone", ["store", "all state"])
-def test_a_lost_store_is_made_anew_with_all_that_it_held(copied, gone):
-    (before,) = trainings(copied)
+def test_a_lost_store_is_made_anew_with_all_that_it_held(trained, gone):
+    (before,) = trainings(trained)
     if gone == "store":
-        for file in (copied.folder / ".state").glob("mlflow.db*"):
+        for file in (trained.folder / ".state").glob("mlflow.db*"):
             file.unlink()
-        shutil.rmtree(copied.folder / ".state" / "artifacts")
+        shutil.rmtree(trained.folder / ".state" / "artifacts")
     else:  # as in a clone that pulled the outputs
-        shutil.rmtree(copied.folder / ".state")
-    assert "1 run sent" in copied.pipeline("sync").stdout
-    assert "up to date" in copied.pipeline("sync").stdout
-    (run,) = trainings(copied)
+        shutil.rmtree(trained.folder / ".state")
+    assert "1 run sent" in trained.pipeline("sync").stdout
+    assert "up to date" in trained.pipeline("sync").stdout
+    (run,) = trainings(trained)
     assert run.data.params == before.data.params
     kept = lambda found: {name: value for name, value in found.data.metrics.items() if not name.startswith(("system/", "cost/", "seconds"))}  # noqa: E731
     assert kept(run) == kept(before)
-    assert history(copied, run) == [0, 1, 2]
+    assert history(trained, run) == [0, 1, 2]
     assert run.data.tags.get("recreated", "").startswith("from files") == (gone != "store")
     ignored = ("mlflow.", "recreated")
     tags = lambda found: {name: value for name, value in found.data.tags.items() if not name.startswith(ignored)}  # noqa: E731
     assert tags(run) == tags(before)
-    client = store(copied)
+    client = store(trained)
     assert {"train", "evaluate", "lineage", "model.keras", "params.yaml"} <= {one.path for one in client.list_artifacts(run.info.run_id)}
 
 
@@ -219,33 +219,24 @@ def kept(repository):
     return runs, versions
 
 
-@pytest.fixture
-def whole(finished, tmp_path):
-    """A copy of a repository in which all ten stages have run."""
-    made = copy.copy(finished)
-    made.folder = tmp_path / "whole"
-    shutil.copytree(finished.folder, made.folder, symlinks=True)
-    return made
-
-
-def test_a_lost_store_has_sweep_training_monitoring_and_registered_version_again(whole):
-    before = kept(whole)
-    for file in (whole.folder / ".state").glob("mlflow.db*"):
+def test_a_lost_store_has_sweep_training_monitoring_and_registered_version_again(copied):
+    before = kept(copied)
+    for file in (copied.folder / ".state").glob("mlflow.db*"):
         file.unlink()
-    shutil.rmtree(whole.folder / ".state" / "artifacts")
-    told = whole.pipeline("sync").stdout
+    shutil.rmtree(copied.folder / ".state" / "artifacts")
+    told = copied.pipeline("sync").stdout
     assert "2 runs sent, 2 of them anew" in told
-    runs, versions = kept(whole)
+    runs, versions = kept(copied)
     assert runs == before[0]
     assert versions == before[1]
 
 
-def test_monitoring_is_in_the_run_that_a_clone_without_state_makes_anew(whole):
-    key = named(whole)["run"]
-    before = kept(whole)[0][key]
-    shutil.rmtree(whole.folder / ".state")
-    assert "1 run sent" in whole.pipeline("sync").stdout
-    (run,) = kept(whole)[0].values()
+def test_monitoring_is_in_the_run_that_a_clone_without_state_makes_anew(copied):
+    key = named(copied)["run"]
+    before = kept(copied)[0][key]
+    shutil.rmtree(copied.folder / ".state")
+    assert "1 run sent" in copied.pipeline("sync").stdout
+    (run,) = kept(copied)[0].values()
     clocked = ("system/", "cost/", "seconds")
     numbers = {name: values for name, values in before["metrics"].items() if not name.startswith(clocked)}
     assert {name.partition("/")[0] for name in numbers} >= {"train", "validation", "test", "monitor"}

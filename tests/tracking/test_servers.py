@@ -90,10 +90,11 @@ def package(tmp_path_factory):
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
 def remote(request, workspace, tmp_path_factory, monkeypatch):
     """A server with a database behind it and artifacts in an s3 bucket, `remote.bucket`, as the one that the project logs to."""
-    moto = pytest.importorskip("moto.server")
-    boto3 = pytest.importorskip("boto3")
+    import boto3  # of the check lock, as moto is
+    from moto.server import ThreadedMotoServer
+
     backend = fresh_database(request.getfixturevalue("postgres")) if request.param == "PostgreSQL" else None
-    s3 = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    s3 = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     s3.start()
     host, port = s3.get_host_and_port()
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
