@@ -25,6 +25,7 @@ from pipeline import files, paths, resources
 from pipeline.config import Params
 from pipeline.errors import UserError
 from pipeline.params_file import load
+from pipeline.secrets import without_secrets
 
 STAGES = {
     "collect": "Read data.source into data/raw.",
@@ -48,6 +49,13 @@ EXAMPLES = Path("examples")
 log = logging.getLogger("pipeline")
 
 
+class Lines(logging.Formatter):
+    """A log's lines, without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
+
 class Commands(click.Group):
     """Stages in their order, then the commands around them; mistakes of the user's end in one line each."""
 
@@ -61,7 +69,7 @@ class Commands(click.Group):
             if ctx.params.get("debug"):
                 raise
             for message in error.messages:
-                click.secho(message, fg="red", err=True)
+                click.secho(without_secrets(message), fg="red", err=True)
             ctx.exit(2)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
@@ -78,7 +86,8 @@ def main(quiet: bool, verbose: bool, debug: bool) -> None:
 
     `pipeline run` does it all; each stage can be run by itself.
     """
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, stream=sys.stderr, force=True)
+    logging.root.handlers[0].setFormatter(Lines())
     log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "2")
 

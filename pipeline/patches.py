@@ -145,13 +145,12 @@ def _restore(git: Git, changes: list[Change]) -> None:
 
 def _parts(git: Git, head: str, left_out: dict[str, str], limit: int) -> dict[str, bytes]:
     """Each file's part of the patch, in git's order, deletions first where they must be.  What cannot stay goes to `left_out`."""
-    known = secrets.of_environment(os.environ)
     sections = iter(re.split(rb"(?m)^(?=diff --git )", git(*DIFF, *SHOWN, head))[1:])
     parts: dict[str, bytes] = {}
     changes = _changes(git, head)
     for change in changes:
         blobs = {"D": [""], "T": ["", change.blobs[1]]}.get(change.kind, [change.blobs[1]])  # of each section, empty where it deletes
-        safe = [_safe(git, next(sections), blob, known) for blob in blobs]
+        safe = [_safe(git, next(sections), blob) for blob in blobs]
         part = b"".join(filter(None, safe))
         if None in safe:
             left_out[change.file] = "holds what looks like a secret"
@@ -162,7 +161,7 @@ def _parts(git: Git, head: str, left_out: dict[str, str], limit: int) -> dict[st
     return parts
 
 
-def _safe(git: Git, section: bytes, blob: str, known: Collection[str]) -> bytes | None:
+def _safe(git: Git, section: bytes, blob: str) -> bytes | None:
     """A section of a patch without what the file held before, where that is not for others; None where what it holds now is not."""
     section = re.sub(rb"(?m)^(@@ -[\d,]+ \+[\d,]+ @@).*$", rb"\1", section)  # headings are lines from elsewhere in the file
     if b"\nGIT binary patch\n" in section:
@@ -170,9 +169,9 @@ def _safe(git: Git, section: bytes, blob: str, known: Collection[str]) -> bytes 
         shown = _content(git, blob)
     else:
         shown = b"\n".join(line[1:] for line in section.split(b"\n") if line[:1] in (b"+", b" "))
-        if not _secret(shown, known) and _secret(section, known):
+        if not _secret(shown) and _secret(section):
             section = _whole(section, _content(git, blob))
-    return None if _secret(shown, known) or _secret(section, known) else section
+    return None if _secret(shown) or _secret(section) else section
 
 
 def _content(git: Git, blob: str) -> bytes:
@@ -187,8 +186,8 @@ def _whole(section: bytes, new: bytes) -> bytes:
     return b"\n".join([section.partition(b"\n--- ")[0], b"GIT binary patch", b"literal %d" % len(new), *lines, b"", b""])
 
 
-def _secret(content: bytes, known: Collection[str]) -> bool:
-    return secrets.holds_secret(content.replace(b"\0", b"").decode(errors="replace"), known)  # without zeros: UTF-16
+def _secret(content: bytes) -> bool:
+    return secrets.holds_secret(content.replace(b"\0", b"").decode(errors="replace"))  # without zeros: UTF-16
 
 
 def _size(size: int) -> str:

@@ -6,6 +6,7 @@ Lengths in the patterns are bounded, so that the time grows with the text and no
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
@@ -55,10 +56,15 @@ ASSIGNED = (
 )
 
 
-def without_secrets(text: str, known: Iterable[str] = ()) -> str:
-    """The text with *** in the place of passwords, keys and tokens, and of each of `known` wherever it stands."""
-    for value in sorted(filter(None, known), key=len, reverse=True):
-        text = text.replace(value, "***")
+def without_secrets(text: str, known: Iterable[str] | None = None) -> str:
+    """The text with *** in the place of passwords, keys and tokens, and of each of `known` wherever it stands.
+
+    Args:
+        known: secrets by themselves; None for those of this process' environment.
+    """
+    for value in sorted(filter(None, of_environment(os.environ) if known is None else known), key=len, reverse=True):
+        # a plain word is one only where it stands by itself: not postgres in postgresql
+        text = re.sub(rf"(?<![A-Za-z]){value}(?![A-Za-z])", "***", text) if value.isalpha() else text.replace(value, "***")
     for pattern in ALWAYS:
         text = pattern.sub(lambda found: f"{found['kept']}***", text)
     for pattern in ASSIGNED:
@@ -80,7 +86,7 @@ def _literal(*, name: str, value: str, quote: str = "", sign: str = "", **_: str
     return digits or (sign != "=" and not TYPES.fullmatch(value))
 
 
-def holds_secret(text: str, known: Iterable[str] = ()) -> bool:
+def holds_secret(text: str, known: Iterable[str] | None = None) -> bool:
     """Whether there is something in the text that looks like a password, a key or a token."""
     return without_secrets(text, known) != text
 

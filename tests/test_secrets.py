@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from repository import Repository
+from web import serving
 
 from pipeline import secrets
 
@@ -180,3 +182,41 @@ def test_the_time_grows_with_the_text_and_not_with_its_square(piece):
     start = time.process_time()
     secrets.holds_secret(text)
     assert time.process_time() - start < 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_planted_secrets_reach_no_run_no_report_and_no_log(tmp_path, request):
+    """In the source's address, in its query, in the sweep's store, in the environment, in changed code and in a private file."""
+    planted = {"address": "swordfish-1", "query": "swordfish-2", "store": "hushhush", "key": "swordfish4word", "env": "swordfish-5"}
+    made = Repository(tmp_path / "work")
+    served = tmp_path / "served"
+    served.mkdir()
+    (made.folder / "rows.csv").rename(served / "rows.csv")
+    (made.folder / ".env").write_text(f"DATABASE_PASSWORD={planted['env']}\n")
+    with (made.folder / "pipeline" / "models" / "mlp.py").open("a") as code:
+        code.write(f"\nMINE = {planted['key']!r}\n")
+    environment = {"HF_TOKEN": planted["key"], "DATABASE_PASSWORD": planted["env"]}
+    said = ""
+    with serving(served) as address:
+        source = f"http://me:{planted['address']}@{address}/rows.csv?api_key={planted['query']}"
+        params = {**made.params, "seed": 3, "tune": {**made.params["tune"], "storage": request.getfixturevalue("postgres")}}
+        made.write_params({**params, "data": {**params["data"], "source": source}})
+        with (made.folder / "params.yaml").open("a") as text:
+            text.write(f"# ask the hub with {planted['key']}\n")
+        for words in (["-v", "run"], ["show", "last"], ["runs", "--json"], ["sync"], ["-v", "check"]):
+            done = made.pipeline(*words, **environment)
+            said += done.stdout + done.stderr
+        (served / "rows.csv").unlink()
+        done = made.pipeline("collect", check=False, **environment)
+        assert done.returncode == 2
+        said += done.stdout + done.stderr
+    assert "rows.csv" in said
+    assert [name for name, secret in planted.items() if secret in said] == []
+    own = {
+        made.folder / name for name in ("params.yaml", ".env", "dvc.lock", "pipeline/models/mlp.py")
+    }  # the user's, and DVC's copy of them
+    kept = {file for file in made.folder.rglob("*") if file.is_file() and ".git" not in file.parts} - own
+    assert {"mlflow.db", "tracked.json", "params.yaml", "index.html"} <= {file.name for file in kept}
+    held = [(name, file) for file in kept for name, secret in planted.items() if secret.encode() in file.read_bytes()]
+    assert held == []

@@ -12,7 +12,7 @@ from pipeline.summary import SHOWN
 from pipeline.tracking.reading import Found
 
 ENVIRONMENT = ("version.", "machine.", "gpu", "python", "platform", "lock", "device", "backend")
-MEASURED = ("test/", "best/", "baseline/", "cross_validation/", "cost/")  # the rest is of one epoch or moment
+MEASURED = ("test/", "best/", "baseline/", "cross_validation/", "system/cost/")  # the rest is of one epoch or moment
 
 
 def differing(runs: Sequence[Found]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Networks with compiled steps, kept for trainings that differ in nothing that is compiled: another fold, learning rate or schedule.
+"""Networks with compiled steps, kept for trainings that differ in nothing that is compiled: another fold, learning rate or dropout.
 
 Building a small network and tracing its steps takes as long as some epochs of it.  A kept one begins with the values that
 its variables had at first, so that a training gives the same bytes with and without.
@@ -16,11 +16,17 @@ import numpy as np
 
 from pipeline.config import ModelParams, TrainParams
 from pipeline.data.fitted import Preprocessor
+from pipeline.models.live import Live
 from pipeline.models.stepping import Stepper
 
-KEPT = 2  # at a time: each holds a network, its optimizer and its graph
+KEPT = 8  # at a time: each holds a network, its optimizer and its graph
+LARGEST = 2_000_000  # parameters of all that are kept, but for the one in use
 # keys of train that no graph holds: they decide which rows come when, at which rate, and for how long
 OUTSIDE = {"epochs", "learning_rate", "schedule", "warmup_epochs", "patience", "early_stopping", "augment"}
+LIVE = {
+    "model": {"dropout"},
+    "train": {"weight_decay"},
+}  # on TensorFlow a graph reads these from variables; whether they are zero is compiled
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,8 @@ class Compiled:
     plain: keras.Model
     optimizer: Any
     steps: Stepper
+    live: Live | None = None
+    """Its settings that can change; None where all are compiled."""
 
     @property
     def state(self) -> list[Any]:
@@ -48,7 +56,7 @@ class Shelf:
         """The network of that key as it was at first, made where there is none."""
         found = self._kept.pop(key, None)
         if found is None:
-            while len(self._kept) >= KEPT:
+            while len(self._kept) >= KEPT or (self._kept and self._parameters() > LARGEST):
                 del self._kept[next(iter(self._kept))]
             made = make()
             found = made, [np.array(keras.ops.convert_to_numpy(variable)) for variable in made.state]
@@ -62,8 +70,18 @@ class Shelf:
         """Keep none."""
         self._kept.clear()
 
+    def _parameters(self) -> int:
+        return sum(made.network.count_params() for made, _ in self._kept.values())
+
+
+def living() -> bool:
+    """Whether compiled steps can read settings from variables."""
+    return bool(keras.backend.backend() == "tensorflow")
+
 
 def key(fitted: Preprocessor, model: ModelParams, params: TrainParams, *, seed: int, batch: int, parts: int) -> str:
     """What is compiled follows from this."""
-    settings = params.model_dump(mode="json", exclude=OUTSIDE)
-    return json.dumps([fitted.to_json(), model.model_dump(mode="json"), settings, seed, batch, parts], sort_keys=True)
+    sections = {"model": model.model_dump(mode="json"), "train": params.model_dump(mode="json", exclude=OUTSIDE)}
+    for name, live in LIVE.items() if living() else ():
+        sections[name] |= {setting: bool(sections[name][setting]) for setting in live}
+    return json.dumps([fitted.to_json(), sections, seed, batch, parts], sort_keys=True)

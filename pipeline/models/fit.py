@@ -25,9 +25,10 @@ from pipeline.errors import UserError
 from pipeline.evaluation import metrics
 from pipeline.models import device, heads, transfer
 from pipeline.models.build import build
-from pipeline.models.compiled import Compiled, Shelf, key
+from pipeline.models.compiled import Compiled, Shelf, key, living
 from pipeline.models.diagnosis import Diagnosis, Look, summary
 from pipeline.models.feeding import Feed, ahead, chunks, feed, inputs
+from pipeline.models.live import Live
 from pipeline.models.optimization import optimizer, penalize
 from pipeline.models.progress import Progress
 from pipeline.models.schedules import rates
@@ -92,8 +93,10 @@ def fit(
             on_epoch(epoch, row)
 
     while True:
-        make = lambda parts=parts: _compiled(fitted, model, params, seed=seed, batch=rows.batch, parts=parts)  # noqa: E731
-        made = shelf.take(key(fitted, model, params, seed=seed, batch=rows.batch, parts=parts), make) if shelf else make()
+        make = lambda parts=parts: _compiled(fitted, model, params, seed=seed, batch=rows.batch, parts=parts, live=shelf is not None)  # noqa: E731
+        made = shelf.take(key(fitted, model, params, seed=seed, batch=rows.batch, parts=parts), make) if shelf is not None else make()
+        if made.live:
+            made.live.set(model, params)
         try:
             progress = _train(made, rows, validation, params=params, seed=seed, tell=tell, checkpoint=checkpoint, diagnose=diagnose)
         except Exception as error:
@@ -106,20 +109,20 @@ def fit(
             made.plain.set_weights(progress.best_weights)
             return Fitted(made.plain, progress.history, progress.best_epoch, progress.looks)
         del made  # its memory is needed
-        if shelf:
+        if shelf is not None:
             shelf.clear()
         parts *= 2
         log.warning("a batch of %d rows is too large for the device's memory: it is taken in %d parts", rows.batch, parts)
 
 
-def _compiled(fitted: Preprocessor, model: ModelParams, params: TrainParams, *, seed: int, batch: int, parts: int) -> Compiled:
+def _compiled(fitted: Preprocessor, model: ModelParams, params: TrainParams, *, seed: int, batch: int, parts: int, live: bool) -> Compiled:
     with device.precision(params.precision, heavy=bool(fitted.images or fitted.audios or fitted.texts)):
         network = build(fitted, model, seed)
     transfer.prepare(network, params)
     penalize(network, params)
     made = optimizer(params, network)
     steps = stepper(network, heads.loss(fitted, params), made, batch=batch, parts=parts)
-    return Compiled(network, build(fitted, model, seed), made, steps)
+    return Compiled(network, build(fitted, model, seed), made, steps, Live(network, made) if live and living() else None)
 
 
 def _train(

@@ -147,7 +147,7 @@ def _columns() -> str:
 def _costs_before() -> dict[str, float]:
     """What the stages before this one took here; those whose outputs came from DVC's cache took nothing."""
     before = files.read_json(paths.costs()) if paths.costs().exists() else {}
-    return {f"cost/{stage}/{key}": value for stage in BEFORE if stage in before for key, value in before[stage].items()}
+    return {f"system/cost/{stage}/{key}": value for stage in BEFORE if stage in before for key, value in before[stage].items()}
 
 
 def _about(name: str, plan: Mapping[str, Any], sides: Mapping[str, Side], first: Fitted, final: Mapping[str, float]) -> str:

@@ -20,7 +20,7 @@ from pipeline.tracking.sending import Sender
 
 log = logging.getLogger(__name__)
 TRACKED = "tracked.json"
-CLOCKED = ("seconds", "system/", "cost/")  # metrics that differ from one run of the same to the next
+CLOCKED = ("seconds", "system/")  # metrics that differ from one run of the same to the next
 STAGES = ("train", "evaluate", "monitor")  # those that tell a run something
 OWN = {"mlflow.source.name": "pipeline train"}
 LONGEST = 6000  # characters of a param, the most that MLflow takes
@@ -167,7 +167,7 @@ def training(name: str, marker: Path, tags: Mapping[str, str]) -> Iterator[Run]:
 
 def costs(stage: str, cost: resources.Cost) -> dict[str, float]:
     """What a stage took, as metrics."""
-    return {f"cost/{stage}/{name}": value for name, value in asdict(cost).items()}
+    return {f"system/cost/{stage}/{name}": value for name, value in asdict(cost).items()}
 
 
 def shown(tags: Mapping[str, str]) -> dict[str, str]:

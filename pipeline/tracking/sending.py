@@ -19,6 +19,7 @@ from filelock import Timeout
 
 from pipeline import files, paths
 from pipeline.errors import masked
+from pipeline.secrets import without_secrets
 from pipeline.tracking import registry, store
 from pipeline.tracking.journal import Journal, all_of
 
@@ -116,7 +117,7 @@ class Sender:
 def reason(error: Exception) -> str:
     """An error of the store in one line, without passwords."""
     first = (str(error).splitlines() or [""])[0]
-    return masked(f"{type(error).__name__}: {first}")[:300]
+    return without_secrets(masked(f"{type(error).__name__}: {first}"))[:300]
 
 
 def send_others(key: str = "", step: Callable[[int], None] = lambda size: None) -> int:

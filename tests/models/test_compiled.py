@@ -1,6 +1,7 @@
 """A network that is kept for the next training gives the bytes of a fresh one."""
 
 import gc
+import itertools
 
 import keras
 import numpy as np
@@ -22,9 +23,9 @@ def data():
     return fitted, toy_sides.side("table", rows=80, seed=0), toy_sides.side("table", rows=40, seed=1)
 
 
-def train(data, shelf=None, **params):
+def train(data, shelf=None, dropout=0.3, **params):
     given = TrainParams(**{"epochs": 3, "batch_size": 16, "learning_rate": 0.01, **params})
-    result = fit(*data, model=MODEL, params=given, seed=3, shelf=shelf)
+    result = fit(*data, model=MODEL.model_copy(update={"dropout": dropout}), params=given, seed=3, shelf=shelf)
     history = [{name: value for name, value in row.items() if name != "seconds"} for row in result.history]
     return history, [np.array(weight) for weight in result.model.get_weights()], result.model
 
@@ -46,13 +47,24 @@ def test_one_training_after_another_is_as_if_each_were_alone(data, params):
     assert same(again, first)
 
 
+@pytest.mark.parametrize("precision", ["float32", "mixed"])
+def test_trainings_that_differ_in_dropout_and_decay_share_a_network_and_are_the_same_as_alone(data, precision):
+    shelf, settings = Shelf(), ({}, {"dropout": 0.11, "weight_decay": 0.3}, {"dropout": 0.57}, {})
+    found = [train(data, shelf, precision=precision, **some) for some in settings]
+    if keras.backend.backend() == "tensorflow":
+        assert len({id(network) for *_, network in found}) == 1
+    assert all(same(one, train(data, precision=precision, **some)) for one, some in zip(found, settings, strict=True))
+    assert not any(same(one, other) for one, other in itertools.pairwise(found))
+    assert train(data, shelf, precision=precision, dropout=0.0)[2] is not found[0][2]
+
+
 def test_what_is_compiled_is_part_of_the_key(data):
     def of(model=MODEL, parts=1, **params):
         return key(data[0], model, TrainParams(**params), seed=3, batch=16, parts=parts)
 
     assert of() == of(learning_rate=0.5) == of(epochs=9, schedule="plateau") == of(augment={"mixup": 0.2})
-    others = [of(weight_decay=0.5), of(l2=0.1), of(clipnorm=None), of(label_smoothing=0.1), of(optimizer="sgd"), of(parts=2), of(ema=0.5)]
-    others.append(of(ModelParams(layers=1, width=8, bins=4, dropout=0.31)))
+    others = [of(weight_decay=0.0), of(l2=0.1), of(clipnorm=None), of(label_smoothing=0.1), of(optimizer="sgd"), of(parts=2), of(ema=0.5)]
+    others.append(of(ModelParams(layers=1, width=8, bins=4, dropout=0.0)))
     assert len({of(), *others}) == 1 + len(others)
 
 

@@ -179,7 +179,7 @@ def test_a_lost_store_is_made_anew_with_all_that_it_held(trained, gone):
     assert "up to date" in trained.pipeline("sync").stdout
     (run,) = trainings(trained)
     assert run.data.params == before.data.params
-    kept = lambda found: {name: value for name, value in found.data.metrics.items() if not name.startswith(("system/", "cost/", "seconds"))}  # noqa: E731
+    kept = lambda found: {name: value for name, value in found.data.metrics.items() if not name.startswith(("system/", "seconds"))}  # noqa: E731
     assert kept(run) == kept(before)
     assert history(trained, run) == [0, 1, 2]
     assert run.data.tags.get("recreated", "").startswith("from files") == (gone != "store")
@@ -237,7 +237,7 @@ def test_monitoring_is_in_the_run_that_a_clone_without_state_makes_anew(copied):
     shutil.rmtree(copied.folder / ".state")
     assert "1 run sent" in copied.pipeline("sync").stdout
     (run,) = kept(copied)[0].values()
-    clocked = ("system/", "cost/", "seconds")
+    clocked = ("system/", "seconds")
     numbers = {name: values for name, values in before["metrics"].items() if not name.startswith(clocked)}
     assert {name.partition("/")[0] for name in numbers} >= {"train", "validation", "test", "monitor"}
     assert run["metrics"] == numbers

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from repository import Repository
+from web import s3, s3_client
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 BEFORE = ("data", "models", "reports", "pipeline")
@@ -59,6 +60,26 @@ def test_a_run_is_had_again_from_a_fresh_clone_and_the_remote(dirty, tmp_path):
     done = clone.pipeline("reproduce", dirty.ran["run_id"], "--into", str(tmp_path / "again"), MLFLOW_TRACKING_URI=store)
     assert "data/raw by dvc pull" in done.stderr
     assert "verdict     reproduced to the byte" in done.stdout
+
+
+def test_a_run_is_had_again_from_a_fresh_clone_and_a_remote_on_s3(dirty, tmp_path):
+    with s3() as environment:
+        s3_client(environment).create_bucket(Bucket="team")
+        made = Repository.__new__(Repository)
+        made.folder = tmp_path / "made"
+        shutil.copytree(dirty.folder, made.folder, symlinks=True)
+        made.dvc("remote", "add", "--default", "--force", "storage", "s3://team/storage")
+        made.dvc("push", "--run-cache", **environment)
+        made.run("git", "commit", "-qam", "remote on s3")
+        clone = Repository.__new__(Repository)
+        clone.folder = tmp_path / "clone"
+        made.run("git", "clone", "-q", str(made.folder), str(clone.folder))
+        store = f"sqlite:///{dirty.folder / '.state' / 'mlflow.db'}"
+        done = clone.pipeline("reproduce", dirty.ran["run"], MLFLOW_TRACKING_URI=store, **environment)
+        assert "data/raw by dvc pull" in done.stderr
+        assert "verdict     reproduced to the byte" in done.stdout
+        clone.dvc("pull", **environment)
+        assert clone.bytes("data/raw", "models") == made.bytes("data/raw", "models")
 
 
 def test_where_the_data_are_nowhere_the_source_is_read_again_if_it_has_not_changed_and_is_named_else(dirty, tmp_path):

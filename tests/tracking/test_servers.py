@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from web import s3, s3_client
 
 from pipeline import paths
 from pipeline.tracking import companion, runs, store
@@ -90,28 +91,18 @@ def package(tmp_path_factory):
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
 def remote(request, workspace, tmp_path_factory, monkeypatch):
     """A server with a database behind it and artifacts in an s3 bucket, `remote.bucket`, as the one that the project logs to."""
-    import boto3  # of the check lock, as moto is
-    from moto.server import ThreadedMotoServer
-
     backend = fresh_database(request.getfixturevalue("postgres")) if request.param == "PostgreSQL" else None
-    s3 = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    s3.start()
-    host, port = s3.get_host_and_port()
-    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
-    keys |= {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "MLFLOW_S3_ENDPOINT_URL": f"http://{host}:{port}"}
-    bucket = boto3.client("s3", "us-east-1", endpoint_url=keys["AWS_ENDPOINT_URL"], aws_access_key_id="a", aws_secret_access_key="b")
     name, folder = f"runs-{uuid.uuid4().hex}", tmp_path_factory.mktemp("server")
-    made = None
-    try:
+    with s3() as keys:
+        bucket = s3_client(keys)
         bucket.create_bucket(Bucket=name)
         made = Server(folder, "--serve-artifacts", "--artifacts-destination", f"s3://{name}/kept", backend=backend, **keys)
-        made.bucket = lambda: sorted(one["Key"] for one in bucket.list_objects_v2(Bucket=name).get("Contents", ()))
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", made.address)  # the keys are the server's alone
-        yield made
-    finally:
-        if made:
+        try:
+            made.bucket = lambda: sorted(one["Key"] for one in bucket.list_objects_v2(Bucket=name).get("Contents", ()))
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", made.address)  # the keys are the server's alone
+            yield made
+        finally:
             made.end()
-        s3.stop()
 
 
 def fresh_database(address):

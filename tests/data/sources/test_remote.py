@@ -2,75 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import http.server
 import os
 import subprocess
 import sys
-import threading
-import time
 
 import pytest
+import web
 
 from pipeline.data.sources import remote
 from pipeline.errors import UserError
 
 
-class Handler(http.server.SimpleHTTPRequestHandler):
-    """Files with an ETag; /refused answers 403, /broken breaks off, /slow never ends."""
-
-    etag = True
-
-    def do_GET(self):
-        if self.path.startswith("/refused"):
-            self.send_error(403)
-        elif self.path.startswith("/broken"):
-            self.send_response(200)
-            self.send_header("Content-Length", "1000")
-            self.end_headers()
-            self.wfile.write(b"a,b\n1,2\n")
-        elif self.path.startswith("/named-by-type"):
-            self.send_response(200)
-            self.send_header("Content-Type", "text/csv; charset=utf-8")
-            self.end_headers()
-            self.wfile.write(b"a,b\n1,2\n")
-        elif self.path.startswith("/slow"):
-            self.send_response(200)
-            self.end_headers()
-            time.sleep(3)
-        else:
-            super().do_GET()
-
-    def end_headers(self):
-        path = self.translate_path(self.path)
-        if self.etag and os.path.isfile(path):
-            with open(path, "rb") as file:
-                self.send_header("ETag", f'"{hashlib.md5(file.read()).hexdigest()}"')
-        super().end_headers()
-
-    def log_message(self, *_):
-        """Nothing."""
-
-
-@contextlib.contextmanager
-def serving(folder, etag=True):
-    kind = type("Kind", (Handler,), {"etag": etag})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), lambda *args: kind(*args, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 @pytest.fixture
 def server(tmp_path):
     (tmp_path / "served").mkdir()
-    with serving(tmp_path / "served") as address:
+    with web.serving(tmp_path / "served") as address:
         yield tmp_path / "served", address
 
 
@@ -115,21 +62,12 @@ def test_absent_server_is_one_clear_line(read):
 
 @pytest.fixture(scope="module")
 def s3():
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "key")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server._server.server_port}")
-        import boto3
-
-        client = boto3.client("s3")
+    with web.s3() as environment, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        client = web.s3_client(environment)
         client.create_bucket(Bucket="shop")
         yield client
-    server.stop()
 
 
 @pytest.mark.slow
