@@ -24,7 +24,7 @@ import click
 from pipeline import files, paths, resources
 from pipeline.config import Params
 from pipeline.errors import UserError
-from pipeline.params_file import load
+from pipeline.params_file import exposed, load
 from pipeline.secrets import without_secrets
 
 STAGES = {
@@ -157,8 +157,14 @@ def check() -> None:
 
     Example: pipeline check
     """
-    load(paths.PARAMS)
+    _checked()
     click.echo(f"{paths.PARAMS}: ok")
+
+
+def _checked() -> None:
+    """Raises UserError for mistakes in params.yaml; warns of passwords in it."""
+    for key in exposed(load(paths.PARAMS)):
+        log.warning("%s: %s holds what looks like a password: git, dvc.lock and DVC's cache keep it as it is", paths.PARAMS, key)
 
 
 @main.command()
@@ -186,7 +192,7 @@ def run(arguments: tuple[str, ...]) -> None:
 
     Examples: pipeline run; pipeline run --force train
     """
-    load(paths.PARAMS)  # before DVC removes the outputs of a stage that would then fail
+    _checked()  # before DVC removes the outputs of a stage that would then fail
     done = subprocess.run([sys.executable, "-m", "dvc", "repro", *arguments], env=_with_path())
     if done.returncode:
         raise SystemExit(done.returncode)

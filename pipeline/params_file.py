@@ -23,6 +23,7 @@ from ruamel.yaml.reader import ReaderError
 
 from pipeline.config import DataParams, Interval, Params, Section, override
 from pipeline.errors import UserError
+from pipeline.secrets import holds_secret
 
 TUNABLE = ("normalize", "model", "train")
 MAPPINGS = ("normalize.columns", "train.optimizer_config", "train.class_weight")
@@ -84,6 +85,19 @@ def load(path: Path) -> Params:
     meant = {m.meant for m in found.values()}
     kept = [m for keys, m in found.items() if keys not in meant or not m.text.startswith("missing ")]
     raise UserError(*(f"{path}:{m.line}:{m.column}: {m.text}" for m in sorted(kept, key=lambda m: (m.line, m.column))))
+
+
+def exposed(params: Params) -> list[str]:
+    """Keys whose value holds what looks like a password: git, dvc.lock and DVC's cache keep it as it is."""
+
+    def within(value: Any, key: str) -> Iterator[str]:
+        if isinstance(value, str) and holds_secret(value, known=()):
+            yield key
+        parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for name, part in parts:
+            yield from within(part, f"{key}.{name}".lstrip("."))
+
+    return list(within(params.model_dump(mode="json", by_alias=True), ""))
 
 
 def _parse(path: Path) -> tuple[Node, dict[str, Any]]:

@@ -55,7 +55,8 @@ def opened(store: str, *, heartbeat: int = 60, retries: int = 0) -> optuna.stora
         return optuna.storages.JournalStorage(JournalFileBackend(store))
     from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
-    for attempt in range(ATTEMPTS):
+    attempt = 0
+    while True:
         try:
             return optuna.storages.RDBStorage(
                 store,
@@ -65,12 +66,12 @@ def opened(store: str, *, heartbeat: int = 60, retries: int = 0) -> optuna.stora
                 heartbeat_stale_trial_callback=lambda study, trial: _begin_anew(study, trial, retries),
             )
         except (SQLAlchemyError, ImportError, ValueError) as error:
-            if isinstance(error, IntegrityError | ProgrammingError) and attempt + 1 < ATTEMPTS:
-                time.sleep(1 + attempt)  # another machine makes the tables at this moment
+            attempt += 1
+            if isinstance(error, IntegrityError | ProgrammingError) and attempt < ATTEMPTS:
+                time.sleep(attempt)  # another machine makes the tables at this moment
                 continue
             reason = masked((str(error).splitlines() or [""])[0])[:200]
             raise UserError(f"tune.storage: {masked(store)} cannot be used ({type(error).__name__}: {reason})") from None
-    raise AssertionError("unreachable")
 
 
 def _begin_anew(study: optuna.Study, trial: FrozenTrial, retries: int) -> None:

@@ -78,7 +78,7 @@ def test_a_run_is_had_again_from_a_fresh_clone_and_a_remote_on_s3(dirty, tmp_pat
         done = clone.pipeline("reproduce", dirty.ran["run"], MLFLOW_TRACKING_URI=store, **environment)
         assert "data/raw by dvc pull" in done.stderr
         assert "verdict     reproduced to the byte" in done.stdout
-        clone.dvc("pull", **environment)
+        clone.dvc("pull", "evaluate", "--with-deps", **environment)
         assert clone.bytes("data/raw", "models") == made.bytes("data/raw", "models")
 
 
