@@ -34,7 +34,7 @@ def test_a_file_without_imports_of_this_package_needs_itself_alone(tmp_path):
 def test_the_closure_goes_through_modules_packages_and_imports_inside_functions(tmp_path):
     file = tmp_path / "entry.py"
     file.write_text("def late():\n    from pipeline.params_file import load\n")
-    assert {path.name for path in closure(file)} == {"entry.py", "__init__.py", "params_file.py", "config.py", "errors.py"}
+    assert {path.name for path in closure(file)} == {"entry.py", "__init__.py", "params_file.py", "config.py", "errors.py", "secrets.py"}
     assert names("errors.py") == {"errors.py"}
     assert {"stages/split.py", "__init__.py", "data/__init__.py", "data/splitting.py", "errors.py"} <= names("stages/split.py")
     assert "models/fit.py" in names("stages/train.py")
