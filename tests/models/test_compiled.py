@@ -10,11 +10,18 @@ import toy_sides
 import toys
 
 from pipeline.config import ModelParams, TrainParams
-from pipeline.models import device
-from pipeline.models.compiled import KEPT, Shelf, key
+from pipeline.models import compiled, device
+from pipeline.models.compiled import Shelf, key
 from pipeline.models.fit import fit
 
 MODEL = ModelParams(layers=1, width=8, bins=4, dropout=0.3)
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """A shelf that keeps two."""
+    monkeypatch.setattr(compiled, "KEPT", 2)
+    return 2
 
 
 @pytest.fixture(scope="module")
@@ -68,22 +75,22 @@ def test_what_is_compiled_is_part_of_the_key(data):
     assert len({of(), *others}) == 1 + len(others)
 
 
-def test_few_networks_are_kept(data):
+def test_few_networks_are_kept(data, kept):
     shelf = Shelf()
-    networks = [train(data, shelf, epochs=1, l2=0.1 * (at + 1))[2] for at in range(KEPT + 1)]
+    networks = [train(data, shelf, epochs=1, l2=0.1 * (at + 1))[2] for at in range(kept + 1)]
     assert train(data, shelf, epochs=1, l2=0.1)[2] is not networks[0]
-    assert len(shelf._kept) == KEPT
+    assert len(shelf._kept) == kept
     assert isinstance(networks[0], keras.Model)
 
 
-def test_graphs_of_networks_that_are_gone_are_gone(data):
+def test_graphs_of_networks_that_are_gone_are_gone(data, kept):
     from tensorflow.python.framework.func_graph import FuncGraph
 
     def graphs():
         return sum(isinstance(each, FuncGraph) for each in gc.get_objects())
 
     shelf, counted = Shelf(), []
-    for at in range(2 * KEPT + 2):  # each another network to compile, with an activation that has a gradient of its own
+    for at in range(2 * kept + 2):  # each another network to compile, with an activation that has a gradient of its own
         result = fit(
             *data,
             model=MODEL.model_copy(update={"activation": "silu", "width": 8 + at}),
@@ -94,4 +101,4 @@ def test_graphs_of_networks_that_are_gone_are_gone(data):
         del result
         device.free()
         counted.append(graphs())
-    assert 0 < counted[-1] == counted[KEPT]
+    assert 0 < counted[-1] == counted[kept]
