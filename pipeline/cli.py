@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 a mistake of the user's, told in one line each, 1 anything
 from __future__ import annotations
 
 import dataclasses
+import getpass
 import importlib
 import importlib.metadata
 import inspect
@@ -289,6 +290,77 @@ def diff(a: str, b: str, as_json: bool) -> None:
 
 def _print_json(found: Any) -> None:
     click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def versions(as_json: bool) -> None:
+    """List the registered versions of the model, the newest first: aliases, verdict of the gate, and who gave the champion its place.
+
+    Example: pipeline versions
+    """
+    from pipeline.history import tables
+    from pipeline.tracking import registry
+
+    register = load(paths.PARAMS).section("register")
+    found, moves = registry.versions(register.name), registry.history(register.name, register.alias)
+    if as_json:
+        _print_json({"versions": [dataclasses.asdict(one) for one in found], "history": [dataclasses.asdict(move) for move in moves]})
+    elif found:
+        tables.write(tables.versions(found, moves, register.alias), tables.console())
+    else:
+        click.echo(f"no version of {register.name} yet: `pipeline run` registers one")
+
+
+@main.command()
+@click.argument("version", type=click.IntRange(min=1))
+@click.option("--why", required=True, metavar="TEXT", help="For those who ask later; kept with the version.")
+def promote(version: int, why: str) -> None:
+    """Make a registered VERSION the champion, whatever the gate said of it.
+
+    Example: pipeline promote 4 --why "the new price list needs it"
+    """
+    _move(version, why)
+
+
+@main.command()
+@click.option("--why", required=True, metavar="TEXT", help="For those who ask later; kept with the version.")
+def rollback(why: str) -> None:
+    """Make the version that was champion before the present one champion again.
+
+    Example: pipeline rollback --why "complaints from the branches"
+    """
+    _move(None, why)
+
+
+def _move(version: int | None, why: str) -> None:
+    """Give the champion's alias to a version, or to the one that had it before."""
+    from pipeline.tracking import registry, store
+
+    register = load(paths.PARAMS).section("register")
+    name, alias = register.name, register.alias
+    with store.lock("registry"):
+        there = {one.number for one in registry.versions(name)}
+        present = registry.holding(name, alias)
+        was = present.number if present else None
+        if version is None:
+            before = [move.number for move in registry.history(name, alias) if move.number != was and move.number in there]
+            if not before:
+                raise UserError(f"rollback: no version of {name} was {alias} before{f' version {was}' if was else ''}")
+            version = before[0]
+        elif version not in there:
+            listed = ", ".join(map(str, sorted(there))) or "none"
+            raise UserError(f"promote: {name} has no version {version}; there are: {listed}")
+        if version == was:
+            raise UserError(f"promote: version {version} of {name} is {alias} already")
+        registry.point(name, alias, version, who=_person(), why=why)
+    click.echo(f"{name}: version {version} is {alias}{f', version {was} no longer' if was else ''}")
+
+
+def _person() -> str:
+    """Who gives this command: git's author, else the system's user."""
+    told = subprocess.run(["git", "var", "GIT_AUTHOR_IDENT"], capture_output=True, text=True).stdout.partition(" <")[0]
+    return told or getpass.getuser()
 
 
 @main.command()

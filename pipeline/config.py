@@ -547,7 +547,16 @@ class RegisterParams(Section):
     name: str = Field("model", min_length=1, pattern=r"^[^/:]+$")
     """Name of the model in the MLflow registry."""
     alias: str = Field("champion", min_length=1, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
-    """Alias set on the new version (never in an experiment)."""
+    """Alias of the version that serves; an experiment never moves it."""
+    challenger: str = Field("challenger", min_length=1, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
+    """Alias of a new version that may not take the champion's place."""
+    accept: tuple[Literal["first", "better", "equal", "worse", "unlike", "unknown"], ...] = ("first", "better")
+    """Verdicts of the comparison with the champion, on the same held-out rows, by which a new version becomes champion. Worse is also
+    one that loses on a part of the rows; unlike: the champion cannot answer for them; unknown: the store cannot be asked."""
+    require: Table[float] = {}
+    """Bounds of test metrics that a champion keeps, the least or the most by the metric's direction: `{auc: 0.7, log_loss: 0.5}`."""
+    beats: str | None = None
+    """A baseline of evaluate's, such as boosting, than which a champion must surely be better; null asks for none."""
 
 
 class MonitorParams(Section):

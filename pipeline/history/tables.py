@@ -16,6 +16,8 @@ from pipeline.tracking.reading import Found
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pipeline.tracking.registry import Move, Version
+
 LOSS = "best/validation/loss"
 MOST = 4  # params beside the runs of a table
 FEW = 12  # differences from the run before
@@ -156,6 +158,21 @@ def show(
         more = [(f"and {len(changes) - FEW} more: `pipeline diff {before.key[:8]} {run.key[:8]}`",)] if len(changes) > FEW else []
         grids.append(Grid(f"differs from the run before, {before.key[:8]} {before.name}", [*changes[:FEW], *more] or [("in nothing",)]))
     return [grid for grid in grids if grid.rows]
+
+
+def versions(found: Sequence[Version], moves: Sequence[Move], alias: str) -> list[Grid]:
+    """Registered versions, and who held the alias when."""
+    rows = [
+        (str(one.number), ", ".join(one.aliases), one.tags.get("verdict", ""), _moment(one.created), one.tags.get("reasons", ""))
+        for one in found
+    ]
+    told = [(move.when[:16].replace("T", " "), str(move.number), move.who, move.why) for move in moves]
+    grids = [Grid("", rows, (">version", "alias", "verdict", "registered", "why"))]
+    return grids + ([Grid("", told, (f"{alias} since", ">version", "by", "why"))] if told else [])
+
+
+def _moment(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def console(stream: Any = None) -> Console:

@@ -1,57 +1,133 @@
-"""Register: package the model, prove that the package answers alike, register it.  Run: `python -m pipeline register`."""
+"""Register: package the model, prove that the package answers alike, judge it against the champion.  Run: `python -m pipeline register`."""
 
 from __future__ import annotations
 
 import logging
 import os
 import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline import files, packaging, paths
-from pipeline.config import RegisterParams
-from pipeline.data import replaying, splitting
+from pipeline import files, fresh, gate, packaging, paths
+from pipeline.config import EvaluateParams, RegisterParams, SplitParams
+from pipeline.data import prepared, replaying, splitting
+from pipeline.data.arrays import Side
 from pipeline.data.engine import engine
 from pipeline.data.fitted import Preprocessor
-from pipeline.tracking import runs
+from pipeline.evaluation import forecasting, metrics
+from pipeline.tracking import registry, runs, sending, store
 
 log = logging.getLogger(__name__)
 REPLAYED = 20_000  # test rows, at most: as many again would find nothing new
 HEAVY_REPLAYED = 1_000  # where rows hold pictures, sounds, texts or sequences
 WINDOWS_REPLAYED = 20  # of a forecast
+WINDOWS_JUDGED = 200
 EXAMPLES = 3  # rows kept in the package as an example of a request
 
 
-def run(register: RegisterParams) -> None:
-    """Write models/package, replay the raw test rows through it, register it once per content, write reports/register.json."""
+def run(seed: int, split: SplitParams, evaluate: EvaluateParams, register: RegisterParams) -> None:
+    """Write models/package, replay raw test rows through it and the champion, register it once per content, write reports/register.json."""
     fitted = Preprocessor.from_json(paths.FITTED.read_text(encoding="utf-8"))
-    rows, expected = _windows(fitted) if fitted.forecast else _rows(fitted)
+    rows, expected, _ = _windows(fitted, WINDOWS_REPLAYED) if fitted.forecast else _rows(fitted)
     shutil.rmtree(paths.PACKAGE, ignore_errors=True)
     example = rows[list(packaging.columns(fitted))].head(fitted.forecast.look_back if fitted.forecast else EXAMPLES)
     digest = packaging.build(paths.PACKAGE, fitted, example)
     skew = packaging.check(paths.PACKAGE, fitted, rows, expected)
     what = f"{len(expected)} test windows" if fitted.forecast else f"{len(rows)} raw test rows"
     log.info("%s replayed in a fresh process: largest difference %.1e", what, max(skew.values()))
-    alias = None if os.environ.get("DVC_EXP_NAME") else register.alias  # an experiment moves no alias
+
+    champion, judged = _judged(fitted, digest, seed, split, evaluate, register)
+    lacking = _lacking(fitted, register)
+    accepted = judged.verdict == "same" or (judged.verdict in register.accept and not lacking)
+    alias: str | None = register.alias if accepted else register.challenger
+    if os.environ.get("DVC_EXP_NAME"):
+        alias = None  # an experiment moves no alias
+    reasons = [*judged.reasons, *lacking]
+    told = {"verdict": judged.verdict, "reasons": "; ".join(reasons)[:4000]}
     with runs.reopened(paths.RUN, "register") as tracked:
-        tracked.version(paths.PACKAGE, name=register.name, digest=digest, alias=alias)
+        over = {"over": champion.number if champion else None, "otherwise": register.challenger}
+        tracked.version(paths.PACKAGE, name=register.name, digest=digest, alias=alias, tags=told, **over)
+        tracked.tags({"register.verdict": judged.verdict})
     version = tracked.version_of(digest)
     found = {"name": register.name, "digest": digest, "run": tracked.key, "run_id": tracked.id, "skew": skew, "rows_replayed": len(rows)}
+    found |= {"judgement": judged.plain() | {"reasons": reasons, "accepted": accepted, "champion_version": champion and champion.number}}
     files.write_json(paths.REGISTERED, found | ({"version": version, "alias": alias} if version else {}))
-    state = f"version {version}{f', alias {alias}' if alias else ''}" if version else "is registered once the store is back"
-    log.info("%s %s", register.name, state)
+    state = f"version {version}{f', {alias}' if alias else ''}" if version else "is registered once the store is back"
+    log.info("%s %s: %s%s", register.name, state, judged.verdict, f" ({'; '.join(reasons)})" if reasons else "")
 
 
-def _rows(fitted: Preprocessor) -> tuple[pd.DataFrame, np.ndarray]:
-    """Raw test rows and the network's outputs for them as evaluate measured them."""
+def _judged(
+    fitted: Preprocessor, digest: str, seed: int, split: SplitParams, evaluate: EvaluateParams, register: RegisterParams
+) -> tuple[registry.Version | None, gate.Judgement]:
+    """The champion, and what its comparison with the new model found, both scored anew on the present test rows."""
+    try:
+        champion = registry.holding(register.name, register.alias)
+    except Exception as error:  # sqlite, HTTP and MLflow errors have no common base
+        return None, gate.Judgement("unknown", (f"the store {store.shown()} cannot be asked for the champion: {sending.reason(error)}",))
+    if champion is None:
+        return None, gate.Judgement("first", ())
+    if champion.tags.get("digest") == digest:
+        return champion, gate.Judgement("same", ())
+    rows, new, some = _windows(fitted, WINDOWS_JUDGED) if fitted.forecast else _rows(fitted)
+    step = fitted.forecast.look_back if fitted.forecast else None
+    try:
+        with tempfile.TemporaryDirectory(prefix="pipeline-") as folder:
+            package = registry.fetch(champion, Path(folder))
+            (answer,) = fresh.answers(package, rows, [(list(rows.columns), None, step)])
+        theirs = packaging.outputs(fitted, answer)
+        if theirs.shape != new.shape:
+            raise KeyError(f"{len(theirs)} answers for {len(new)}")
+    except (fresh.PackageError, KeyError) as error:
+        last = (str(error).splitlines() or [""])[-1]
+        return champion, gate.Judgement("unlike", (f"the champion, version {champion.number}, cannot answer for these rows: {last[:300]}",))
+    settings: dict[str, Any] = {"replicates": evaluate.replicates, "confidence": evaluate.confidence, "seed": seed}
+    with prepared.sides(fitted, split, ("train", "test")) as sides:
+        if fitted.forecast:
+            settings |= {"metrics": _forecast_metrics(fitted, sides["train"])}
+            y = forecasting.future(sides["test"], fitted.forecast)[some]
+            groups = forecasting.blocks_of(sides["test"], evaluate.block or 2 * fitted.forecast.horizon)[some]
+            table = None
+        else:
+            y, groups = (np.asarray(block)[: len(new)] for block in (sides["test"].target, sides["test"].group))
+            table = pd.read_parquet(paths.SPLIT / "test" / paths.ROWS, columns=_sliced()).head(len(new))
+    return champion, gate.judge(fitted.task, y, new, theirs, groups, table, **settings)
+
+
+def _sliced() -> list[str]:
+    """Columns by whose values the rows are looked at in parts, also those that the model does not read."""
+    kinds, schema = ("number", "category", "boolean", "datetime"), files.read_json(paths.SCHEMA)
+    return [column["name"] for column in schema["columns"] if column["kind"] in kinds and column["name"] != schema["target"]]
+
+
+def _lacking(fitted: Preprocessor, register: RegisterParams) -> list[str]:
+    """What params ask of a champion and this model has not, by the figures of evaluate."""
+    found = files.read_json(paths.METRICS.with_name("intervals.json"))
+    values = {name: interval["value"] for name, interval in found["models"]["network"].items()}
+    directions = {metric.name: metric.higher_is_better for metric in metrics.METRICS[fitted.task]}
+    return gate.unmet(
+        register.require, register.beats, values, found["differences"], {name: directions.get(name, False) for name in values}
+    )
+
+
+def _forecast_metrics(fitted: Preprocessor, train: Side) -> tuple[metrics.Metric, ...]:
+    assert fitted.forecast is not None
+    scales = forecasting.scales(train, fitted.forecast)
+    return tuple(metrics.forecast_metrics(scales.deviation, scales.naive))
+
+
+def _rows(fitted: Preprocessor) -> tuple[pd.DataFrame, np.ndarray, slice]:
+    """Raw test rows, the network's outputs for them as evaluate measured them, and which of all they are."""
     most = REPLAYED if set(fitted.all_columns) == set(fitted.columns) else HEAVY_REPLAYED
     with engine() as backend:
         rows = splitting.raw_rows(backend, paths.RAW / paths.ROWS, paths.SPLIT / "test" / paths.ROWS, most=most)
-    return rows, np.load(paths.OUTPUTS, mmap_mode="r")[:most]
+    return rows, np.load(paths.OUTPUTS, mmap_mode="r")[:most], slice(0, most)
 
 
-def _windows(fitted: Preprocessor) -> tuple[pd.DataFrame, np.ndarray]:
+def _windows(fitted: Preprocessor, most: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """The same for some windows of a forecast, evenly drawn."""
     assert fitted.forecast is not None
     outputs = np.load(paths.OUTPUTS, mmap_mode="r")
@@ -60,6 +136,6 @@ def _windows(fitted: Preprocessor) -> tuple[pd.DataFrame, np.ndarray]:
         steps = replaying.steps(backend, test, [train, validation], fitted)
         if len(steps) != len(outputs):
             raise packaging.SkewError(f"evaluate measured {len(outputs)} windows of test, {len(steps)} are found again")
-        some = np.unique(np.linspace(0, len(steps) - 1, WINDOWS_REPLAYED).astype(int))
+        some = np.unique(np.linspace(0, len(steps) - 1, most).astype(int))
         rows = replaying.window_rows(backend, paths.RAW / paths.ROWS, steps, some, fitted.forecast)
-    return rows, outputs[some]
+    return rows, outputs[some], some

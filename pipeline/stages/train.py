@@ -83,7 +83,6 @@ def _train(seed: int, fitted: Preprocessor, sides: Mapping[str, Side], now: dict
         for side, rows in sides.items():
             digest = lineage.digest(arrays.files(side))
             tracked.inputs([runs.DataInput(name, str(source["source"]), digest, side, {"rows": len(rows)}, columns)])
-        tracked.metrics(_costs_before())
         how: dict[str, Any] = {"model": now["model"], "params": now["train"]}
         results = []
         for at, one in enumerate(ensembling.seeds(seed, now["train"].ensemble)):
@@ -118,6 +117,7 @@ def _train(seed: int, fitted: Preprocessor, sides: Mapping[str, Side], now: dict
         }
         head = tracked.journal.head
         files.write_json(paths.RUN, {**made, "started": head["started"], "ended": journal.now(), "tags": head["tags"]})
+        tracked.metrics(_costs_before())  # late: MLflow's page compares runs by what was told first
         tracked.metrics({f"best/{k}": v for k, v in final.items() if k != "seconds"} | {"best/epoch": results[0].best_epoch})
         tracked.files([paths.REPORTS / "train", paths.MODEL, paths.FITTED, paths.PARAMS, paths.BEST])
         tracked.save(paths.REPORTS / "train")

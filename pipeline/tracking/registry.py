@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pipeline.tracking import store
+
+MOVED = "alias moved "  # begins the tags that tell of it
+MOST = 10_000  # versions of a model that are looked at
 
 
 def save_package(
@@ -40,8 +46,24 @@ def save_package(
     )
 
 
-def register(package: Path, *, name: str, digest: str, run_id: str, alias: str | None, experiment_name: str) -> int:
+def register(
+    package: Path,
+    *,
+    name: str,
+    digest: str,
+    run_id: str,
+    alias: str | None,
+    experiment_name: str,
+    over: int | None = None,
+    otherwise: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> int:
     """Register `package` under `name` unless a version with this digest is there; point `alias`, if any, at it.
+
+    Args:
+        over: the version that had the alias when this one was judged, None for none: where it is another by now, `otherwise`
+            is the alias, if any.
+        tags: of the version, such as the verdict.
 
     Returns:
         the version's number.
@@ -64,6 +86,82 @@ def register(package: Path, *, name: str, digest: str, run_id: str, alias: str |
             # not mlflow.register_model, which prints what it does
             source = f"models:/{model.model_id}"
             version = client.create_model_version(name, source, run_id, tags={"digest": digest}, model_id=model.model_id)
-        if alias:
-            client.set_registered_model_alias(name, alias, version.version)
-    return int(version.version)
+        number = int(version.version)
+        for key, value in (tags or {}).items():
+            client.set_model_version_tag(name, str(number), key, value)
+        if alias and otherwise and (holder := holding(name, alias)) and holder.number not in (over, number):
+            alias = otherwise
+        if alias and ((holder := holding(name, alias)) is None or holder.number != number):
+            point(name, alias, number, who="register", why=(tags or {}).get("verdict", ""))
+    return number
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version of a model."""
+
+    name: str
+    number: int
+    run_id: str
+    created: int
+    """ms since 1970."""
+    aliases: tuple[str, ...]
+    tags: Mapping[str, str]
+
+
+def versions(name: str) -> list[Version]:
+    """All of a model, the newest first; none where there is no such model."""
+    found = store.client().search_model_versions(f"name = '{name}'", max_results=MOST)
+    return sorted((_version(one) for one in found), key=lambda one: -one.number)
+
+
+def holding(name: str, alias: str) -> Version | None:
+    """The version that has an alias."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _version(store.client().get_model_version_by_alias(name, alias))
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        return None
+
+
+def _version(found: Any) -> Version:
+    # a search does not tell aliases
+    aliases = found.aliases or store.client().get_model_version(found.name, found.version).aliases
+    return Version(found.name, int(found.version), found.run_id, found.creation_timestamp, tuple(aliases), dict(found.tags))
+
+
+def fetch(version: Version, folder: Path) -> Path:
+    """The package of a version, copied into `folder`."""
+    return Path(store.mlflow().artifacts.download_artifacts(artifact_uri=f"models:/{version.name}/{version.number}", dst_path=str(folder)))
+
+
+def point(name: str, alias: str, number: int, *, who: str, why: str) -> None:
+    """Give a version an alias, which another loses; the version's tags keep who, when and why."""
+    client = store.client()
+    client.set_registered_model_alias(name, alias, str(number))
+    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    client.set_model_version_tag(name, str(number), f"{MOVED}{moment}", json.dumps({"alias": alias, "who": who, "why": why}))
+
+
+@dataclass(frozen=True)
+class Move:
+    """An alias was given to a version."""
+
+    when: str
+    number: int
+    who: str
+    why: str
+
+
+def history(name: str, alias: str) -> list[Move]:
+    """Who held an alias, the latest first."""
+    told = [
+        Move(key.removeprefix(MOVED), one.number, of["who"], of["why"])
+        for one in versions(name)
+        for key, of in ((key, json.loads(value)) for key, value in one.tags.items() if key.startswith(MOVED))
+        if of["alias"] == alias
+    ]
+    return sorted(told, key=lambda move: move.when, reverse=True)

@@ -98,9 +98,9 @@ class Run:
                 self._told["files"].append([one.as_posix(), to or None])
         self._sender.poke()
 
-    def version(self, package: Path, *, name: str, digest: str, alias: str | None) -> None:
-        """Register a package under a name unless a version with this digest is there; point `alias`, if any, at it."""
-        self.journal.add_folder(package, version={"name": name, "digest": digest, "alias": alias})
+    def version(self, package: Path, *, name: str, digest: str, alias: str | None, **judged: Any) -> None:
+        """Register a package under a name unless a version with this digest is there; see `registry.register`."""
+        self.journal.add_folder(package, version={"name": name, "digest": digest, "alias": alias, **judged})
         self._sender.poke()
 
     def status(self, status: str) -> None:

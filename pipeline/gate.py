@@ -1,0 +1,204 @@
+"""The gate: whether a new model may take the place of the registered champion, judged on the same held-out rows.
+
+Whole groups are drawn for both models alike (`intervals.bootstrap`), so that their difference is known more closely than
+either value.  A model that is only as good as the champion does not replace it: of many equal ones, some always look better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from pipeline.data.fitted import Task
+from pipeline.errors import UserError
+from pipeline.evaluation import intervals
+from pipeline.evaluation.metrics import Array, Floats, Metric, main_metric
+
+Verdict = Literal["first", "same", "better", "equal", "worse", "unlike", "unknown"]
+BINS = 4  # quantile bins of a number or a date
+FEWEST = 30  # groups of a slice: below, its mean loss is hardly known
+CATEGORIES = 50  # of a column, the most frequent; a slice of fewer rows is not looked at alone
+HARM = 0.1  # of the champion's loss on all rows: a slice may lose so much more before it counts
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Rows on which the new model is worse than the champion: mean loss of both, and how sure it is (corrected)."""
+
+    column: str
+    value: str
+    rows: int
+    new: float
+    champion: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the comparison found.
+
+    first: there is no champion; same: it is the champion; better, equal, worse: by the main metric; unlike: the champion cannot
+    answer for these rows; unknown: the store cannot be asked.
+    """
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    """In words, for people."""
+    metric: str = ""
+    differences: Mapping[str, intervals.Interval] = field(default_factory=dict)
+    """New less champion, each metric."""
+    new: Mapping[str, float] = field(default_factory=dict)
+    champion: Mapping[str, float] = field(default_factory=dict)
+    slices: tuple[Slice, ...] = ()
+    looked_at: int = 0
+    """Slices."""
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+
+def judge(
+    task: Task,
+    y: Array,
+    new: Array,
+    champion: Array,
+    groups: Array,
+    table: pd.DataFrame | None = None,
+    *,
+    metrics: Sequence[Metric] | None = None,
+    replicates: int,
+    confidence: float,
+    seed: int,
+) -> Judgement:
+    """Compare two models' outputs for the same rows.
+
+    Better, or worse, is a main metric whose interval of the difference leaves out 0; worse is also a model that loses
+    much more than the champion on a slice of `table` (the rows' columns as people know them).
+
+    Args:
+        y: (rows,), and outputs as `metrics.checked` takes them.
+        groups: (rows,) of codes; rows with an equal code are drawn together.
+        metrics: the task's where None; the first decides.
+    """
+    lead = metrics[0] if metrics else main_metric(task)
+    found = intervals.bootstrap(
+        task, y, {"new": new, "champion": champion}, groups, replicates=replicates, confidence=confidence, seed=seed, metrics=metrics
+    )
+    differences = found.differences["champion"]
+    gap, sign = differences[lead.name], 1 if lead.higher_is_better else -1
+    low, high = sorted((sign * gap.low, sign * gap.high)) if gap.low == gap.low else (-np.inf, np.inf)
+    verdict: Verdict = "better" if low > 0 else "worse" if high < 0 else "equal"
+    reasons = [f"{lead.name} {gap.value:+.4g} [{gap.low:+.4g}, {gap.high:+.4g}] against the champion on {found.rows} held-out rows"]
+    slices, looked_at = ((), 0) if table is None else worse_slices(losses(task, y, new), losses(task, y, champion), groups, table)
+    if slices:
+        verdict = "worse"
+        reasons += [f"worse where {s.column} is {s.value} ({s.rows} rows): loss {s.new:.3g} against {s.champion:.3g}" for s in slices[:5]]
+    values = {model: {name: i.value for name, i in of.items()} for model, of in found.models.items()}
+    return Judgement(verdict, tuple(reasons), lead.name, differences, values["new"], values["champion"], slices, looked_at)
+
+
+def losses(task: Task, y: Array, outputs: Array) -> Floats:
+    """(rows,) log loss in nats, or squared error in the target's units."""
+    y, outputs = np.asarray(y), np.asarray(outputs, dtype="float64")
+    if task in ("regression", "forecast"):
+        return ((outputs - y) ** 2).reshape(len(y), -1).mean(axis=1)
+    chosen = np.where(y == 1, outputs, 1 - outputs) if task == "binary" else outputs[np.arange(len(y)), y]
+    return -np.log(np.clip(chosen, 1e-7, 1))
+
+
+def worse_slices(
+    new: Floats, champion: Floats, groups: Array, table: pd.DataFrame, *, level: float = 0.05
+) -> tuple[tuple[Slice, ...], int]:
+    """Slices of the table's columns on which the new losses are larger, and how many were looked at.
+
+    A slice is a category, one of four quantile bins of a number or a date, or where a value is missing.  One-sided t tests
+    on the groups' sums (their rows are not independent), corrected by Holm (1979): at most `level` of comparisons of equal
+    models name any slice.  Named is what also loses a tenth of the champion's mean loss.
+    """
+    difference = new - champion
+    _, groups = np.unique(np.asarray(groups), return_inverse=True)
+    found: list[Slice] = []
+    for column in table.columns:
+        codes, names = binned(table[column])
+        for code, name in enumerate(names):
+            rows = np.flatnonzero(codes == code)
+            if (p := _larger(difference[rows], groups[rows])) is not None:
+                found.append(Slice(str(column), name, len(rows), float(new[rows].mean()), float(champion[rows].mean()), p))
+    found.sort(key=lambda one: one.p)
+    least, kept, corrected = HARM * float(champion.mean()), [], 0.0
+    for at, one in enumerate(found):
+        corrected = max(corrected, min(1.0, one.p * (len(found) - at)))
+        if corrected <= level and one.new - one.champion > least:
+            kept.append(Slice(one.column, one.value, one.rows, one.new, one.champion, corrected))
+    return tuple(kept), len(found)
+
+
+def _larger(difference: Floats, groups: Array) -> float | None:
+    """The p value of a mean above 0, by sums over groups; None with too few of them."""
+    _, codes, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(counts) < FEWEST:
+        return None
+    mean = difference.mean()
+    residual = np.bincount(codes, difference) - mean * counts
+    error = np.sqrt(len(counts) / (len(counts) - 1) * np.sum(residual**2)) / len(difference)
+    return float(stats.t.sf(mean / error, len(counts) - 1)) if error > 0 else float(mean <= 0)
+
+
+def binned(column: pd.Series) -> tuple[Array, list[str]]:
+    """A code for each row and the names of the codes; rows of rare categories have -1."""
+    missing = column.isna().to_numpy()
+    ordered = (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column)) and not pd.api.types.is_bool_dtype(
+        column
+    )
+    if ordered and column.nunique() > BINS:
+        cut = pd.qcut(column, BINS, duplicates="drop")
+        codes = cut.cat.codes.to_numpy().astype("int64")
+        names = [f"{_short(one.left)} to {_short(one.right)}" for one in cut.cat.categories]
+    else:
+        counts = column.dropna().astype(str).value_counts()
+        names = [str(name) for name in counts.index[:CATEGORIES]]
+        codes = pd.Categorical(column.astype(str).where(~missing), categories=names).codes.astype("int64")
+    codes = np.where(missing, len(names), codes)
+    return codes, [*names, "missing"]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, (int, float, np.number)) else str(value)[:10]
+
+
+def unmet(
+    require: Mapping[str, float], beats: str | None, measured: Mapping[str, Any], differences: Mapping[str, Any], better: Mapping[str, bool]
+) -> list[str]:
+    """What a model lacks to be champion, in words.
+
+    Args:
+        require: bounds of test metrics, the least or the most by the metric's direction.
+        beats: a baseline that it must surely be better than, in the first metric.
+        measured: metric to value on test; differences: baseline to metric to interval, model less baseline, as evaluate writes them.
+        better: metric to whether higher is better.
+
+    Raises:
+        UserError: evaluate knows no such metric or baseline.
+    """
+    if unknown := [name for name in require if name not in measured]:
+        raise UserError(f"register.require: no test metric {', '.join(unknown)}; there are: {', '.join(measured)}")
+    if beats is not None and beats not in differences:
+        raise UserError(f"register.beats: no baseline {beats}; there are: {', '.join(differences)}")
+    found = []
+    for name, bound in require.items():
+        value = measured[name]
+        if value is None or (value < bound if better[name] else value > bound):
+            shown = "undefined" if value is None else f"{value:.4g}"
+            found.append(f"test {name} is {shown}, required is at {'least' if better[name] else 'most'} {bound:g}")
+    if beats is not None:
+        lead, gap = next(iter(differences[beats].items()))
+        sure = gap["low"] is not None and (gap["low"] > 0 if better[lead] else gap["high"] < 0)
+        if not sure:
+            found.append(f"not surely better than {beats}: {lead} {gap['value']:+.4g}")
+    return found
