@@ -83,7 +83,7 @@ def test_nobody_reads_test_rows_before_evaluate_nor_production_before_monitor():
     for name in ("tune", "train"):
         assert not [dep for dep in data(name) if "test" in dep or "production" in dep or dep in ("data/split", "data/clean")]
     assert [name for name in STAGES if "data/split/production" in data(name)] == ["monitor"]
-    assert [name for name in STAGES if "data/normalized/test" in data(name)] == ["evaluate"]
+    assert [name for name in STAGES if "data/normalized/test" in data(name)] == ["evaluate", "register"]
 
 
 def test_metrics_and_plots_lie_in_outputs():
