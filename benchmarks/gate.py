@@ -34,6 +34,7 @@ def verdicts(seeds: int) -> None:
     from pipeline.config import ModelParams, TrainParams
     from pipeline.data import arrays
     from pipeline.data.fitted import Preprocessor
+    from pipeline.evaluation import slices
     from pipeline.models import device
 
     device.start("cpu")
@@ -54,8 +55,8 @@ def verdicts(seeds: int) -> None:
     def parts() -> Iterator[np.ndarray]:
         """Rows of each part that has twice the groups without which it is not looked at."""
         for column in fitted.columns:
-            codes, names = gate.binned(table[column])
-            yield from (rows for code in range(len(names)) if len(np.unique(groups[rows := codes == code])) >= 2 * gate.FEWEST)
+            coded = slices.coded(column, table[column], gate.FEWEST)
+            yield from (rows for code in range(len(coded.values)) if len(np.unique(groups[rows := coded.codes == code])) >= 2 * gate.FEWEST)
 
     champion, found, harmed = answers(0), [], []
     for seed in range(1, seeds):

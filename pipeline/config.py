@@ -541,6 +541,8 @@ class EvaluateParams(Section):
     """Coverage of the intervals."""
     block: int | None = Field(None, ge=1)
     """Steps of a forecast's windows that are resampled together, since windows overlap; null takes two horizons."""
+    protected: tuple[str, ...] = ()
+    """Columns whose categories the network should treat alike, such as sex or region: their rates and gaps are reported."""
 
 
 class RegisterParams(Section):

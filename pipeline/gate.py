@@ -16,18 +16,16 @@ from scipy import stats
 
 from pipeline.data.fitted import Task
 from pipeline.errors import UserError
-from pipeline.evaluation import intervals
+from pipeline.evaluation import intervals, slices
 from pipeline.evaluation.metrics import Array, Floats, Metric, main_metric
 
 Verdict = Literal["first", "same", "better", "equal", "worse", "unlike", "unknown"]
-BINS = 4  # quantile bins of a number or a date
-FEWEST = 30  # groups of a slice: below, its mean loss is hardly known
-CATEGORIES = 50  # of a column, the most frequent; a slice of fewer rows is not looked at alone
-HARM = 0.1  # of the champion's loss on all rows: a slice may lose so much more before it counts
+FEWEST = 30  # groups of a part: below, its mean loss is hardly known
+HARM = 0.1  # of the champion's loss on all rows: a part may lose so much more before it counts
 
 
 @dataclass(frozen=True)
-class Slice:
+class Part:
     """Rows on which the new model is worse than the champion: mean loss of both, and how sure it is (corrected)."""
 
     column: str
@@ -54,9 +52,10 @@ class Judgement:
     """New less champion, each metric."""
     new: Mapping[str, float] = field(default_factory=dict)
     champion: Mapping[str, float] = field(default_factory=dict)
-    slices: tuple[Slice, ...] = ()
+    parts: tuple[Part, ...] = ()
+    """Of the rows, where the new model loses."""
     looked_at: int = 0
-    """Slices."""
+    """Parts."""
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -94,13 +93,13 @@ def judge(
     gap, sign = differences[lead.name], 1 if lead.higher_is_better else -1
     low, high = sorted((sign * gap.low, sign * gap.high)) if gap.low == gap.low else (-np.inf, np.inf)
     verdict: Verdict = "better" if low > 0 else "worse" if high < 0 else "equal"
-    reasons = [f"{lead.name} {gap.value:+.4g} [{gap.low:+.4g}, {gap.high:+.4g}] against the champion on {found.rows} held-out rows"]
-    slices, looked_at = ((), 0) if table is None else worse_slices(losses(task, y, new), losses(task, y, champion), groups, table)
-    if slices:
+    reasons = [f"{lead.name} {gap.value:+.4g} [{gap.low:+.4g}, {gap.high:+.4g}] against the champion on {found.rows:,} held-out rows"]
+    parts, looked_at = ((), 0) if table is None else worse_parts(losses(task, y, new), losses(task, y, champion), groups, table)
+    if parts:
         verdict = "worse"
-        reasons += [f"worse where {s.column} is {s.value} ({s.rows} rows): loss {s.new:.3g} against {s.champion:.3g}" for s in slices[:5]]
+        reasons += [f"worse where {s.column} is {s.value} ({s.rows:,} rows): loss {s.new:.3g} against {s.champion:.3g}" for s in parts[:5]]
     values = {model: {name: i.value for name, i in of.items()} for model, of in found.models.items()}
-    return Judgement(verdict, tuple(reasons), lead.name, differences, values["new"], values["champion"], slices, looked_at)
+    return Judgement(verdict, tuple(reasons), lead.name, differences, values["new"], values["champion"], parts, looked_at)
 
 
 def losses(task: Task, y: Array, outputs: Array) -> Floats:
@@ -112,30 +111,28 @@ def losses(task: Task, y: Array, outputs: Array) -> Floats:
     return -np.log(np.clip(chosen, 1e-7, 1))
 
 
-def worse_slices(
-    new: Floats, champion: Floats, groups: Array, table: pd.DataFrame, *, level: float = 0.05
-) -> tuple[tuple[Slice, ...], int]:
-    """Slices of the table's columns on which the new losses are larger, and how many were looked at.
+def worse_parts(new: Floats, champion: Floats, groups: Array, table: pd.DataFrame, *, level: float = 0.05) -> tuple[tuple[Part, ...], int]:
+    """Parts of the rows on which the new losses are larger, and how many were looked at.
 
-    A slice is a category, one of four quantile bins of a number or a date, or where a value is missing.  One-sided t tests
+    A part is a category, one of four quantile bins of a number or a date, or where a value is missing.  One-sided t tests
     on the groups' sums (their rows are not independent), corrected by Holm (1979): at most `level` of comparisons of equal
-    models name any slice.  Named is what also loses a tenth of the champion's mean loss.
+    models name any part.  Named is what also loses a tenth of the champion's mean loss.
     """
     difference = new - champion
     _, groups = np.unique(np.asarray(groups), return_inverse=True)
-    found: list[Slice] = []
+    found: list[Part] = []
     for column in table.columns:
-        codes, names = binned(table[column])
-        for code, name in enumerate(names):
-            rows = np.flatnonzero(codes == code)
+        coded = slices.coded(str(column), table[column], FEWEST)
+        for code, name in enumerate(coded.values):
+            rows = np.flatnonzero(coded.codes == code)
             if (p := _larger(difference[rows], groups[rows])) is not None:
-                found.append(Slice(str(column), name, len(rows), float(new[rows].mean()), float(champion[rows].mean()), p))
+                found.append(Part(str(column), name, len(rows), float(new[rows].mean()), float(champion[rows].mean()), p))
     found.sort(key=lambda one: one.p)
     least, kept, corrected = HARM * float(champion.mean()), [], 0.0
     for at, one in enumerate(found):
         corrected = max(corrected, min(1.0, one.p * (len(found) - at)))
         if corrected <= level and one.new - one.champion > least:
-            kept.append(Slice(one.column, one.value, one.rows, one.new, one.champion, corrected))
+            kept.append(Part(one.column, one.value, one.rows, one.new, one.champion, corrected))
     return tuple(kept), len(found)
 
 
@@ -148,28 +145,6 @@ def _larger(difference: Floats, groups: Array) -> float | None:
     residual = np.bincount(codes, difference) - mean * counts
     error = np.sqrt(len(counts) / (len(counts) - 1) * np.sum(residual**2)) / len(difference)
     return float(stats.t.sf(mean / error, len(counts) - 1)) if error > 0 else float(mean <= 0)
-
-
-def binned(column: pd.Series) -> tuple[Array, list[str]]:
-    """A code for each row and the names of the codes; rows of rare categories have -1."""
-    missing = column.isna().to_numpy()
-    ordered = (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column)) and not pd.api.types.is_bool_dtype(
-        column
-    )
-    if ordered and column.nunique() > BINS:
-        cut = pd.qcut(column, BINS, duplicates="drop")
-        codes = cut.cat.codes.to_numpy().astype("int64")
-        names = [f"{_short(one.left)} to {_short(one.right)}" for one in cut.cat.categories]
-    else:
-        counts = column.dropna().astype(str).value_counts()
-        names = [str(name) for name in counts.index[:CATEGORIES]]
-        codes = pd.Categorical(column.astype(str).where(~missing), categories=names).codes.astype("int64")
-    codes = np.where(missing, len(names), codes)
-    return codes, [*names, "missing"]
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, (int, float, np.number)) else str(value)[:10]
 
 
 def unmet(

@@ -27,6 +27,7 @@ def facts() -> dict[str, Any]:
         "trained": files.read_json(paths.REPORTS / "train" / "metrics.json"),
         "run": files.read_json(paths.RUN),
         "test": files.read_json(paths.METRICS.with_name("intervals.json")),
+        "parts": files.read_json(paths.METRICS.with_name("slices.json")),
         "registered": files.read_json(paths.REGISTERED),
         "monitored": files.read_json(paths.MONITORED),
     }

@@ -30,7 +30,13 @@ class Repository:
         # production is another city, whose people buy whatever their age
         rows["bought"] = rows["bought"].where(rows["city"] != "Lima", "yes")
         rows.to_csv(folder / "rows.csv", index=False)
-        self.write_params({**SMALL, "split": {**SMALL["split"], "production": {"column": "city", "in": ["Lima", "Bern"]}}})
+        self.write_params(
+            {
+                **SMALL,
+                "evaluate": {**SMALL["evaluate"], "protected": ["city"]},
+                "split": {**SMALL["split"], "production": {"column": "city", "in": ["Lima", "Bern"]}},
+            }
+        )
         self.run("git", "init", "-q")
         self.run("git", "add", "-A")
         self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "start")

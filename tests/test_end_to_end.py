@@ -75,6 +75,27 @@ def test_the_registered_version_is_the_package_of_this_run(finished):
     assert max(registered["skew"].values()) <= 1e-6
 
 
+def test_the_first_model_is_champion_and_parts_of_its_test_rows_are_looked_at(finished):
+    judged = json.loads((finished.folder / "reports/register.json").read_text())["judgement"]
+    assert (judged["verdict"], judged["accepted"], judged["champion_version"]) == ("first", True, None)
+    parts = json.loads((finished.folder / "reports/evaluate/slices.json").read_text())
+    assert parts["looked_at"] + parts["too_small"] > 10
+    assert {gap["column"] for gap in parts["gaps"]} == {"city"}
+    rates = pd.read_csv(finished.folder / "reports/evaluate/fairness.csv")
+    test = finished.table("data/split/test/rows.parquet")
+    assert dict(zip(rates["category"], rates["rows"], strict=True)) == test["city"].fillna("missing").value_counts().to_dict()
+    page = (finished.folder / "reports/index.html").read_text()
+    assert "Registry: small is champion, by the gate&#39;s verdict first" in page.replace("'", "&#39;")
+    assert "Where it is worse" in page
+
+
+def test_a_protected_column_that_is_not_there_is_named(copied):
+    copied.write_params({**copied.params, "evaluate": {"protected": ["sex"]}})
+    done = copied.pipeline("evaluate", check=False)
+    assert done.returncode == 2
+    assert "evaluate.protected: sex: expected columns of numbers, categories or dates: customer, age, income, city, member, since" in done.stderr
+
+
 def test_metrics_and_plots_say_something(finished):
     shown = json.loads(finished.dvc("metrics", "show", "--json").stdout)
     data = shown[""]["data"]["reports/evaluate/metrics.json"]["data"]

@@ -58,8 +58,8 @@ def test_of_equal_models_few_are_called_better():
 def test_a_model_that_is_better_on_the_whole_and_worse_on_a_part_is_held_back():
     found = judge(3, new=0.0, champion=1.5, n=2000, harm="Bern")
     assert found.verdict == "worse"
-    assert (found.slices[0].column, found.slices[0].value) == ("city", "Bern")
-    assert found.slices[0].new > found.slices[0].champion
+    assert (found.parts[0].column, found.parts[0].value) == ("city", "Bern")
+    assert found.parts[0].new > found.parts[0].champion
     assert "worse where city is Bern" in found.reasons[1]
     assert found.looked_at == 3 + 1 + 4 + 4 + 2  # cities and where it is missing, quarters of age and since, member
 
@@ -77,7 +77,7 @@ def test_other_tasks_have_a_direction_and_slices_too(task):
     assert gate.judge(task, y, near, far, groups, table, **settings).verdict == "better"
     found = gate.judge(task, y, far, near, groups, table, **settings)
     assert found.verdict == "worse"
-    assert found.slices
+    assert found.parts
 
 
 def test_rows_of_one_group_say_one_thing():
@@ -86,9 +86,9 @@ def test_rows_of_one_group_say_one_thing():
     person = np.repeat(np.arange(20), 100)
     difference = np.repeat(rng.normal(0, 1, 20), 100)
     table = pd.DataFrame({"half": np.where(np.arange(2000) % 2, "a", "b")})
-    assert gate.worse_slices(difference, np.zeros(2000), person, table) == ((), 0)
-    wrong = sum(bool(gate.worse_slices(*_clustered(seed))[0]) for seed in range(100))
-    alone = sum(bool(gate.worse_slices(new, old, np.arange(len(new)), table)[0]) for new, old, _, table in map(_clustered, range(100)))
+    assert gate.worse_parts(difference, np.zeros(2000), person, table) == ((), 0)
+    wrong = sum(bool(gate.worse_parts(*_clustered(seed))[0]) for seed in range(100))
+    alone = sum(bool(gate.worse_parts(new, old, np.arange(len(new)), table)[0]) for new, old, _, table in map(_clustered, range(100)))
     assert wrong <= 5 + 2 * (5 * 0.95) ** 0.5
     assert alone > 3 * max(wrong, 3)  # as rows they would tell what is not so
 
@@ -107,16 +107,6 @@ def test_few_groups_leave_the_verdict_open():
         replicates=100, confidence=0.95, seed=0,
     )  # fmt: skip
     assert found.verdict == "equal"
-
-
-def test_bins_are_named_as_people_read_them():
-    codes, names = gate.binned(pd.Series([1.0, 2, 3, 4, 5, 6, 7, np.nan]))
-    assert names == ["0.999 to 2.5", "2.5 to 4", "4 to 5.5", "5.5 to 7", "missing"]
-    assert codes.tolist() == [0, 0, 1, 1, 2, 3, 3, 4]
-    codes, names = gate.binned(pd.Series(["x", "y", None, "x"]))
-    assert (names, codes.tolist()) == (["x", "y", "missing"], [0, 1, 2, 0])
-    assert gate.binned(pd.Series([True, False, True]))[1] == ["True", "False", "missing"]
-    assert gate.binned(pd.Series([1, 1, 2]))[1] == ["1", "2", "missing"]
 
 
 def test_what_is_asked_and_not_there_is_told():
@@ -139,4 +129,4 @@ def test_what_is_asked_and_not_there_is_told():
 def test_a_judgement_can_be_kept_as_json():
     plain = judge(1, new=0.1, champion=0.2).plain()
     assert isinstance(plain["differences"]["auc"], dict | Interval)
-    assert set(plain) >= {"verdict", "reasons", "metric", "new", "champion", "slices", "looked_at"}
+    assert set(plain) >= {"verdict", "reasons", "metric", "new", "champion", "parts", "looked_at"}

@@ -62,6 +62,11 @@ class Schema:
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
 
+    def compared(self) -> list[str]:
+        """Columns by whose values people tell rows apart, whether a network reads them or not; no target."""
+        kinds = ("number", "category", "boolean", "datetime")
+        return [column.name for column in self.columns if column.kind in kinds and column.name not in self.targets]
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from pipeline import files, paths
 from pipeline.config import EvaluateParams, SplitParams
 from pipeline.data import prepared
 from pipeline.data.arrays import Side
 from pipeline.data.fitted import Preprocessor
+from pipeline.data.schema import Schema
+from pipeline.errors import UserError
 from pipeline.models import device
 from pipeline.tracking import runs
 
@@ -53,6 +56,9 @@ def run(seed: int, split: SplitParams, evaluate: EvaluateParams) -> None:
             files.write_csv(folder / f"{name}.csv", [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)])
         for name, figure in judged.figures.items():
             figures.save(figure, folder / f"{name}.png")
+        for name, rows in judged.tables.items():
+            files.write_csv(folder / f"{name}.csv", rows)
+        files.write_json(folder / "slices.json", judged.parts)
     with runs.reopened(paths.RUN, "evaluate") as tracked:
         tracked.metrics({f"test/{name}": value for name, value in values["network"].items()})
         tracked.metrics({f"test/{name}/{end}": getattr(i, end) for name, i in models["network"].items() for end in ("low", "high")})
@@ -75,6 +81,9 @@ class Judged:
     curves: Mapping[str, Mapping[str, np.ndarray]]
     figures: Mapping[str, Figure]
     definitions: Mapping[str, str]
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    """Of the rows, where the network is worse, and gaps between the categories of protected columns."""
+    tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 def _rows(fitted: Preprocessor, train: Side, test: Side, found: dict[str, np.ndarray], seed: int, evaluate: EvaluateParams) -> Judged:
@@ -94,7 +103,33 @@ def _rows(fitted: Preprocessor, train: Side, test: Side, found: dict[str, np.nda
     result = intervals.bootstrap(fitted.task, y, found, np.asarray(test.group), **settings)
     drawn = gallery.drawn(fitted.task, y, found, fitted.target.classes)
     definitions = dict(baselines.DEFINITIONS) | ({"media": baselines.MEDIA} if media else {})
-    return Judged(result, gallery.curves(fitted.task, y, found["network"]), drawn, definitions)
+    curves = gallery.curves(fitted.task, y, found["network"])
+    return Judged(result, curves, drawn, definitions, *_parts(fitted, y, found["network"], np.asarray(test.group), settings, evaluate))
+
+
+def _parts(
+    fitted: Preprocessor, y: np.ndarray, outputs: np.ndarray, groups: np.ndarray, settings: dict[str, Any], evaluate: EvaluateParams
+) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+    """Parts of the test rows on which the network is worse than elsewhere, and its rates by category of the protected columns."""
+    from pipeline.evaluation import slices
+
+    there = Schema.from_json(paths.SCHEMA.read_text(encoding="utf-8")).compared()
+    if unknown := [name for name in evaluate.protected if name not in there]:
+        raise UserError(f"evaluate.protected: {', '.join(unknown)}: expected columns of numbers, categories or dates: {', '.join(there)}")
+    table = pd.read_parquet(paths.SPLIT / "test" / paths.ROWS, columns=there)
+    found = slices.find(fitted.task, y, outputs, groups, table)
+    told = {
+        "worse": [slices.sentence(fitted.task, one) for one in found.worse],
+        **{name: getattr(found, name) for name in ("looked_at", "too_small", "named", "explained", "loss")},
+    }
+    tables = {"slices": slices.slice_rows(found.worse or found.all_singles)}
+    if evaluate.protected:
+        fair = slices.fairness(fitted.task, y, outputs, table, evaluate.protected, groups, **settings)
+        told["gaps"] = slices.gap_rows(fair)
+        tables["fairness"] = slices.rate_rows(fair)
+    for sentence in told["worse"][:3]:
+        log.info("worse than elsewhere: %s", sentence)
+    return told, tables
 
 
 def _forecasts(fitted: Preprocessor, train: Side, test: Side, found: dict[str, np.ndarray], seed: int, evaluate: EvaluateParams) -> Judged:

@@ -18,6 +18,7 @@ from pipeline.data import prepared, replaying, splitting
 from pipeline.data.arrays import Side
 from pipeline.data.engine import engine
 from pipeline.data.fitted import Preprocessor
+from pipeline.data.schema import Schema
 from pipeline.evaluation import forecasting, metrics
 from pipeline.tracking import registry, runs, sending, store
 
@@ -64,10 +65,14 @@ def _judged(
     fitted: Preprocessor, digest: str, seed: int, split: SplitParams, evaluate: EvaluateParams, register: RegisterParams
 ) -> tuple[registry.Version | None, gate.Judgement]:
     """The champion, and what its comparison with the new model found, both scored anew on the present test rows."""
+    champion, reason = None, "it was away lately" if sending.known_away() else ""
     try:
-        champion = registry.holding(register.name, register.alias)
+        champion = None if reason else registry.holding(register.name, register.alias)
     except Exception as error:  # sqlite, HTTP and MLflow errors have no common base
-        return None, gate.Judgement("unknown", (f"the store {store.shown()} cannot be asked for the champion: {sending.reason(error)}",))
+        sending.note_away()
+        reason = sending.reason(error)
+    if reason:
+        return None, gate.Judgement("unknown", (f"the store {store.shown()} cannot be asked for the champion: {reason}",))
     if champion is None:
         return None, gate.Judgement("first", ())
     if champion.tags.get("digest") == digest:
@@ -93,14 +98,9 @@ def _judged(
             table = None
         else:
             y, groups = (np.asarray(block)[: len(new)] for block in (sides["test"].target, sides["test"].group))
-            table = pd.read_parquet(paths.SPLIT / "test" / paths.ROWS, columns=_sliced()).head(len(new))
+            schema = Schema.from_json(paths.SCHEMA.read_text(encoding="utf-8"))
+            table = pd.read_parquet(paths.SPLIT / "test" / paths.ROWS, columns=schema.compared()).head(len(new))
     return champion, gate.judge(fitted.task, y, new, theirs, groups, table, **settings)
-
-
-def _sliced() -> list[str]:
-    """Columns by whose values the rows are looked at in parts, also those that the model does not read."""
-    kinds, schema = ("number", "category", "boolean", "datetime"), files.read_json(paths.SCHEMA)
-    return [column["name"] for column in schema["columns"] if column["kind"] in kinds and column["name"] != schema["target"]]
 
 
 def _lacking(fitted: Preprocessor, register: RegisterParams) -> list[str]:

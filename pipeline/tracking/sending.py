@@ -69,13 +69,13 @@ class Sender:
 
     def _wait(self, until: Callable[[], bool]) -> bool:
         """Wait as long as the store makes progress, but hardly at all where another wait was in vain lately."""
-        patience = LOCAL_PATIENCE if store.is_local() else BRIEFLY if _known_away() else PATIENCE
+        patience = LOCAL_PATIENCE if store.is_local() else BRIEFLY if known_away() else PATIENCE
         started = self._progress = time.monotonic()
         while not until():
             if not self._ready.is_set() and time.monotonic() - started < LOCAL_PATIENCE:
                 self._progress = time.monotonic()  # that the import takes long is not the store's fault
             if self.failure or time.monotonic() - self._progress > patience + self._bytes / BYTES_A_SECOND:
-                _note_away()
+                note_away()
                 return False
             time.sleep(0.02)
         return True
@@ -317,7 +317,7 @@ def _away() -> Path:
     return paths.state() / "store-away.json"
 
 
-def _known_away() -> bool:
+def known_away() -> bool:
     """Whether a stage has waited in vain for this store lately: the others do not wait again."""
     if not _away().exists():
         return False
@@ -325,8 +325,8 @@ def _known_away() -> bool:
     return bool(found["store"] == store.shown() and time.time() - found["since"] < AWAY)
 
 
-def _note_away() -> None:
-    if not _known_away():
+def note_away() -> None:
+    if not known_away():
         files.write_json(_away(), {"store": store.shown(), "since": time.time()})
 
 

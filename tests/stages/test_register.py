@@ -89,3 +89,11 @@ def test_a_champion_that_cannot_answer_for_these_rows_is_unlike(made):
     found = json.loads((made.folder / "reports" / "register.json").read_text())
     assert (found["judgement"]["verdict"], found["alias"]) == ("unlike", "challenger")
     assert "cannot answer for these rows" in found["judgement"]["reasons"][0]
+
+
+def test_where_the_store_cannot_be_asked_nobody_becomes_champion(made):
+    done = made.pipeline("register", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    found = json.loads((made.folder / "reports" / "register.json").read_text())
+    assert (found["judgement"]["verdict"], found["judgement"]["accepted"]) == ("unknown", False)
+    assert "the store http://127.0.0.1:9 cannot be asked for the champion" in done.stderr
+    assert found["alias"] == "challenger"

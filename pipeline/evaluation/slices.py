@@ -1,0 +1,739 @@
+"""Slices of rows on which a model is worse than elsewhere, and a comparison of the categories of protected columns.
+
+`find` looks at each category, at quantile bins of numbers and dates, at missing values, and at pairs of these (Slice Finder,
+Chung et al. 2019, in its lattice of depth two).  The loss of a row is its log loss in nats, or its squared error.  A slice
+is tested against the rest on sums over groups, since rows of a group are not independent, and the p values are corrected
+for all slices that might have been named.  `fairness` gives the rates of Hardt et al. 2016 and their gaps.
+
+`task`, `y` and `outputs` are as in `metrics`, but for forecasts, which have no rows of a table.  `groups` is (rows,) of
+codes; rows with an equal code belong together.  `table` has the same rows in columns as people know them: numbers, dates,
+booleans, categories, any of them missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from pipeline.data.fitted import Task
+from pipeline.evaluation.intervals import CHUNK, MAX_UNITS
+from pipeline.evaluation.metrics import METRICS, THRESHOLD, Additive, Array, Floats, Ints, Metric, checked, predicted_class
+
+BINS = 4  # quantile bins of a number or a date
+CATEGORIES = 100  # of a column, the most frequent; codes fit in a byte
+PAIRED = 8  # slices of a column that enter pairs, those that look worst alone
+UNITS = 4096  # more groups are merged for the tests, which gives the standard error a noise of 1 / sqrt(2 * 4096) = 1.1%
+NAME = 60  # characters of a category that are shown
+LOSS: Mapping[Task, str] = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}  # the metric whose parts are the loss
+SHOWN: Mapping[Task, tuple[str, ...]] = {
+    "binary": ("auc", "accuracy"),
+    "multiclass": ("log_loss", "accuracy"),
+    "regression": ("rmse", "mae"),
+}
+WORDS = {"auc": "AUC", "rmse": "RMSE", "mae": "mean absolute error"}
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Rows with these values, against all others.
+
+    `loss` and `rest` are mean losses of the slice and of all other rows, `ratio` is loss / rest; `p` is one-sided, `q` the
+    smallest level at which the slice is named.  `metrics` are those of the slice and `elsewhere` those of the other rows,
+    nan where undefined; `elsewhere` is empty in `Found.all_singles`.
+    """
+
+    columns: tuple[str, ...]
+    name: str
+    rows: int
+    groups: int
+    loss: float
+    rest: float
+    ratio: float
+    p: float
+    q: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    elsewhere: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What `find` found.
+
+    looked_at: slices tested.  candidates: those and the pairs beyond the bound, all of which the correction counts.
+    too_small: slices not tested, as they or the rows to compare with are too few.  worse: the slices named, the surest
+    first; named: their number before the list was cut.  explained: single slices left out because a named pair inside
+    them has all the harm.  all_singles: every single slice tested, the surest first.  loss: mean loss of all rows.
+    """
+
+    looked_at: int
+    candidates: int
+    too_small: int
+    named: int
+    explained: int
+    loss: float
+    worse: tuple[Slice, ...]
+    all_singles: tuple[Slice, ...]
+
+
+def find(
+    task: Task,
+    y: Array,
+    outputs: Array,
+    groups: Array,
+    table: pd.DataFrame,
+    *,
+    level: float = 0.05,
+    min_effect: float = 0.1,
+    min_rows: int = 50,
+    min_groups: int = 20,
+    max_pairs: int = 3000,
+    most: int = 50,
+) -> Found:
+    """Returns the slices of `table` with a larger mean loss than the rest; the result depends on the arguments alone.
+
+    Single slices and pairs are corrected together by the step-up procedure of Benjamini & Hochberg 1995, weighted as in
+    Genovese, Roeder & Wasserman 2006: one half of the level is for single slices, one half for pairs.  Pairs are searched
+    from the columns that look worst alone, a choice that sees the losses; hence all pairs that the bound left out count as
+    tested, with p = 1.
+
+    A pair's p value is the largest of three: against the rest, and against the other rows of either single slice
+    (intersection-union test, Berger 1982); so a pair is named only if neither single slice explains it.  A single slice
+    is left out if its rows outside a named pair are not worse (at `level`, uncorrected, or by `min_effect`).
+
+    Args:
+        level: the false discovery rate.
+        min_effect: least (loss - rest) of a slice that is named, in units of the mean loss of all rows.
+        min_rows: fewest rows of a slice, and of the rows it is compared with.
+        min_groups: fewest groups of both, where groups of sizes n count as (sum n)^2 / sum n^2 (Kish 1965).
+        max_pairs: most pairs tested; 0 looks at single slices alone.
+        most: longest list of named slices.
+
+    Raises ValueError for arguments that do not fit each other (see `metrics.checked`) or the task, and for a column whose
+    values cannot be told apart, such as lists.
+    """
+    y, outputs = _checked(task, y, outputs, groups, table)
+    if not len(y):
+        return Found(0, 0, 0, 0, 0, float("nan"), (), ())
+    order = np.argsort(-outputs, kind="stable") if task == "binary" else np.arange(len(y))  # ranked metrics sort sorted rows fast
+    y, outputs = y[order], outputs[order]
+    codes, units, n_units = _units(np.asarray(groups)[order], UNITS)
+    columns = [coded(str(name), table.iloc[:, at], min_rows).reordered(order) for at, name in enumerate(table.columns)]
+    loss = _losses(task, y, outputs)
+    moments = partial(_moments, units=units, n_units=n_units, loss=loss - loss.mean())
+    enough = _Enough(min_rows, max(min_groups, 2))
+
+    singles, small = _singles(columns, moments, enough)
+    pairs, small_pairs, skipped = _pairs(columns, singles, moments, enough, max_pairs)
+    q = _adjusted(np.array([one.p for one in singles]), np.array([one.p for one in pairs]), len(pairs) + skipped)
+    tested = [one.with_q(at) for one, at in zip([*singles, *pairs], q, strict=True)]
+    least = min_effect * float(loss.mean())
+    named = [one for one in tested if one.q <= level and one.gap >= least and one.gap > 0]
+    explained = {parent for one in named for parent, left in zip(one.parents, one.left, strict=True) if left.p > level or left.gap < least}
+    kept = sorted((one for one in named if one.key not in explained), key=_surest)
+    describe = partial(_described, task, y, outputs, codes, loss, columns)
+    return Found(
+        looked_at=len(tested),
+        candidates=len(tested) + skipped,
+        too_small=small + small_pairs,
+        named=len(kept),
+        explained=len(named) - len(kept),
+        loss=float(loss.mean()),
+        worse=tuple(describe(one, elsewhere=True) for one in kept[:most]),
+        all_singles=tuple(describe(one) for one in sorted(tested[: len(singles)], key=_surest)),
+    )
+
+
+def sentence(task: Task, one: Slice) -> str:
+    """Returns a slice in words: "city Lima (132 rows): log loss 0.61 against 0.42 elsewhere, AUC 0.71 against 0.8"."""
+    power, first = (0.5, WORDS["rmse"]) if task == "regression" else (1, "log loss")
+    told = [f"{first} {_number(one.loss**power)} against {_number(one.rest**power)} elsewhere"]
+    for name in SHOWN[task]:
+        if name != LOSS[task] and name in one.elsewhere:
+            told.append(f"{WORDS.get(name, name)} {_number(one.metrics[name])} against {_number(one.elsewhere[name])}")
+    return f"{one.name} ({one.rows} rows): {', '.join(told)}"
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a model does with the rows of one category: measures by name, nan where undefined."""
+
+    column: str
+    category: str
+    rows: int
+    groups: int
+    measures: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The largest less the smallest value of a measure over the categories of a column, with its interval.
+
+    nan, and no names, where fewer than two categories have enough rows; the ends alone are nan where there are fewer than
+    two groups or no category has any spread.
+    """
+
+    column: str
+    measure: str
+    value: float
+    low: float
+    high: float
+    largest: str
+    smallest: str
+
+
+@dataclass(frozen=True)
+class Fairness:
+    """What `fairness` found; `left_out` has the number of categories beyond the most frequent, by column."""
+
+    rates: tuple[Rates, ...]
+    gaps: tuple[Gap, ...]
+    left_out: Mapping[str, int]
+    replicates: int
+    confidence: float
+
+
+def fairness(
+    task: Task,
+    y: Array,
+    outputs: Array,
+    table: pd.DataFrame,
+    protected: Sequence[str],
+    groups: Array,
+    *,
+    threshold: float = THRESHOLD,
+    replicates: int = 1000,
+    confidence: float = 0.95,
+    seed: int,
+    min_rows: int = 30,
+) -> Fairness:
+    """Returns rates of each category of the protected columns, and their gaps.
+
+    Binary: a row is selected where its probability is at least `threshold`.  The gap of the selection rate is the
+    demographic parity difference, that of the true positive rate the equal opportunity difference, and `equalized_odds` is
+    the larger of the gaps of true and false positive rates (Hardt et al. 2016).  Multiclass: accuracy.  Regression:
+    mean error (prediction less target) and RMSE, in the target's units.  Numbers and dates are taken in quantile bins, and
+    missing values are a category.
+
+    Whole groups are resampled (Efron & Tibshirani 1993).  A gap is chosen as the largest of many differences and is
+    never below 0; its interval is therefore that of simultaneous comparisons of all categories, from the bootstrap
+    distribution of the largest studentized deviation of a difference (Westfall & Young 1993).  It is cut at 0, and with
+    equal rates it includes 0 in at least about the share `confidence` of cases.  A rate of 0 or 1 in two categories
+    has no spread that a bootstrap could see.
+
+    Args:
+        protected: columns of `table`.
+        min_rows: fewest rows that a rate is a share of for its category to count in a gap, such as positives for the true
+            positive rate.
+
+    Raises ValueError as `find` does, and for a protected column that is not in the table.
+    """
+    y, outputs = _checked(task, y, outputs, groups, table)
+    unknown = [name for name in protected if name not in table.columns]
+    if unknown:
+        raise ValueError(f"protected columns {', '.join(unknown)} are not among {', '.join(map(str, table.columns))}")
+    measures, parts = MEASURES[task], _parts(task, y, outputs, threshold)
+    codes, units, n_units = _units(np.asarray(groups), MAX_UNITS)
+    columns = [coded(name, table[name], 1) for name in protected]
+    sums = [_category_sums(column, parts, units, n_units) for column in columns]
+    drawn = _resampled(sums, measures, n_units, replicates if n_units >= 2 else 0, seed)
+    rates, gaps = list[Rates](), list[Gap]()
+    for column, of_units, draws in zip(columns, sums, drawn, strict=True):
+        totals = of_units.sum(axis=0)
+        values = _measured(totals, measures)
+        for code, value in enumerate(column.values):
+            members = np.bincount(codes[column.codes == code])
+            told = dict(zip((measure.name for measure in measures), values[:, code].tolist(), strict=True))
+            rates.append(Rates(column.name, value, int(members.sum()), int(np.count_nonzero(members)), told))
+        enough = np.array([measure.base(totals) >= min_rows for measure in measures])
+        usable = np.where(enough, values, np.nan)
+        for name, chosen in _gaps_of(measures):
+            gaps.append(_gap(column, name, usable[chosen], draws[:, chosen], confidence))
+    return Fairness(tuple(rates), tuple(gaps), {column.name: column.left_out for column in columns}, replicates, confidence)
+
+
+def rate_rows(found: Fairness) -> list[dict[str, Any]]:
+    """Returns one plain row a category, for CSV or JSON."""
+    return [{"column": r.column, "category": r.category, "rows": r.rows, "groups": r.groups} | dict(r.measures) for r in found.rates]
+
+
+def gap_rows(found: Fairness) -> list[dict[str, Any]]:
+    """Returns one plain row a gap, for CSV or JSON."""
+    return [asdict(gap) for gap in found.gaps]
+
+
+def slice_rows(slices: Iterable[Slice]) -> list[dict[str, Any]]:
+    """Returns one plain row a slice, for CSV or JSON; the metrics of all other rows are called `<metric>_elsewhere`."""
+    return [
+        {"slice": one.name, "columns": ", ".join(one.columns)}
+        | {key: getattr(one, key) for key in ("rows", "groups", "loss", "rest", "ratio", "p", "q")}
+        | dict(one.metrics)
+        | {f"{name}_elsewhere": value for name, value in one.elsewhere.items()}
+        for one in slices
+    ]
+
+
+def _checked(task: Task, y: Array, outputs: Array, groups: Array, table: pd.DataFrame) -> tuple[Array, Array]:
+    if task not in LOSS:
+        raise ValueError(f"slices of task {task!r}: expected one of {', '.join(LOSS)}")
+    y, outputs = checked(task, y, outputs)
+    if np.shape(groups) != y.shape or len(table) != len(y):
+        raise ValueError(f"groups of shape {np.shape(groups)} and a table of {len(table)} rows do not fit {len(y)} targets")
+    return y, outputs
+
+
+def _losses(task: Task, y: Array, outputs: Array) -> Floats:
+    metric = _metric(task, LOSS[task])
+    assert isinstance(metric, Additive)
+    return np.asarray(metric.parts(y, outputs)[:, 0], np.float64)
+
+
+def _metric(task: Task, name: str) -> Metric:
+    return next(metric for metric in METRICS[task] if metric.name == name)
+
+
+def _units(groups: Array, most: int) -> tuple[Ints, Ints, int]:
+    """Returns each row's group, its unit and the number of units; many groups are merged at random, as in `intervals`."""
+    codes, values = pd.factorize(groups, sort=True, use_na_sentinel=False)
+    n_units = min(len(values), most)
+    merged = np.random.default_rng(0).permutation(len(values)) % n_units if n_units < len(values) else np.arange(n_units)
+    return codes, merged[codes].astype(np.int64), n_units
+
+
+# -- columns as codes
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A column's codes (rows,) in bytes, the values that they stand for, and how many categories were left out (code -1)."""
+
+    name: str
+    codes: Ints
+    values: tuple[str, ...]
+    left_out: int
+
+    def reordered(self, order: Ints) -> Coded:
+        return Coded(self.name, self.codes[order], self.values, self.left_out)
+
+
+def coded(name: str, column: pd.Series, min_rows: int) -> Coded:
+    """Returns the bins of a number or a date, else the categories of at least `min_rows` rows; missing values have the last code."""
+    missing = column.isna().to_numpy(dtype=bool)
+    there = column[~missing] if missing.any() else column
+    ordered = _ordered(there)
+    try:
+        found, values, left_out = _categories(there, min_rows) if ordered is None else (*_bins(ordered), 0)
+    except TypeError as error:
+        raise ValueError(f"column {name!r}: expected numbers, dates, booleans or categories: {error}") from error
+    codes = np.full(len(column), len(values), np.int8)
+    codes[~missing] = found
+    return Coded(name, codes, (*values, "missing") if missing.any() else tuple(values), left_out)
+
+
+def _ordered(there: pd.Series) -> Array | None:
+    """Returns numbers as float64 or int64, and dates as datetime64, for which bins make sense; None for categories."""
+    kind = pd.api.types.infer_dtype(there, skipna=True) if there.dtype == object else ""
+    if pd.api.types.is_datetime64_any_dtype(there) or kind in ("date", "datetime", "datetime64"):
+        if isinstance(there.dtype, pd.DatetimeTZDtype):
+            there = there.dt.tz_convert(None)
+        return there.to_numpy().astype("datetime64[us]")  # in UTC; nanoseconds would end in 2262
+    if pd.api.types.is_bool_dtype(there) or isinstance(there.dtype, pd.CategoricalDtype):
+        return None
+    if pd.api.types.is_numeric_dtype(there) or kind in ("integer", "floating", "mixed-integer-float", "decimal"):
+        return there.to_numpy(dtype="int64" if pd.api.types.is_signed_integer_dtype(there) else "float64")
+    return None
+
+
+def _bins(values: Array) -> tuple[Ints, list[str]]:
+    """Returns codes and names of quantile bins that end in values of the column, or of the values where they are few."""
+    if not len(values):
+        return np.empty(0, np.int8), []
+    few = np.unique(values[:1000])
+    few = np.unique(values) if len(few) <= BINS else few
+    ranks = [-(-len(values) * at // BINS) - 1 for at in range(1, BINS)]
+    edges = few[:-1] if len(few) <= BINS else np.unique(np.partition(values, ranks)[ranks])
+    codes = np.zeros(len(values), np.int8)
+    for edge in edges:
+        codes += values > edge
+    used = np.unique(codes)
+    codes = np.searchsorted(used, codes).astype(np.int8)
+    ends = [(values[codes == code].min(), values[codes == code].max()) for code in range(len(used))]
+    return codes, _ranges(ends)
+
+
+def _ranges(ends: Sequence[tuple[Any, Any]]) -> list[str]:
+    """Returns "18 to 25" for each pair of least and greatest value, in as few digits as tell neighbours apart."""
+    flat = [one for pair in ends for one in pair]
+    if isinstance(flat[0], np.datetime64):
+        days = [np.datetime_as_string(one, unit="D") for one in flat]
+        short = days if len(set(days)) == len(set(flat)) else [np.datetime_as_string(one, unit="s").replace("T", " ") for one in flat]
+    elif all(float(one).is_integer() and abs(one) < 1e15 for one in flat):
+        short = [str(int(one)) for one in flat]
+    else:
+        digits = next((d for d in (4, 6, 9) if len({f"{one:.{d}g}" for one in flat}) == len(set(flat))), 17)
+        short = [f"{one:.{digits}g}" for one in flat]
+    return [low if low == high else f"{low} to {high}" for low, high in zip(short[::2], short[1::2], strict=True)]
+
+
+def _categories(there: pd.Series, min_rows: int) -> tuple[Ints, list[str], int]:
+    """Returns codes of the frequent categories, -1 for the others, the names, and how many others there are."""
+    codes, values = pd.factorize(there)
+    counts = np.bincount(codes, minlength=len(values))
+    frequent = np.flatnonzero(counts >= min_rows)
+    names = {at: _category(values[at]) for at in frequent}
+    kept = sorted(names, key=lambda at: (-counts[at], names[at]))[:CATEGORIES]
+    code = np.full(len(values), -1, np.int8)
+    code[kept] = np.arange(len(kept))
+    return code[codes], [names[at] for at in kept], len(values) - len(kept)
+
+
+def _category(value: Any) -> str:
+    name = str(value).lower() if isinstance(value, (bool, np.bool_)) else str(value)
+    return name if len(name) <= NAME else f"{name[: NAME - 1]}…"
+
+
+# -- tests
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Of cells (each row is in one of K): `gram` (2K, 2K), sums over units of products of each cell's counts and summed
+    losses, counts first; `totals` (2K,), their sums."""
+
+    gram: Floats
+    totals: Floats
+
+
+@dataclass(frozen=True)
+class _Enough:
+    """The fewest rows and the fewest groups, at least 2."""
+
+    rows: int
+    groups: int
+
+
+@dataclass(frozen=True)
+class _Contrast:
+    """Of T comparisons of inside with outside: the difference of mean losses, t, one-sided p; `fit` where both are large enough."""
+
+    gap: Floats
+    t: Floats
+    p: Floats
+    fit: Array
+
+
+def _moments(cells: Array, n_cells: int, *, units: Ints, n_units: int, loss: Floats) -> _Moments:
+    key = units * n_cells + cells
+    sums = np.empty((n_units, 2 * n_cells))
+    sums[:, :n_cells] = np.bincount(key, minlength=n_units * n_cells).reshape(n_units, n_cells)
+    sums[:, n_cells:] = np.bincount(key, weights=loss, minlength=n_units * n_cells).reshape(n_units, n_cells)
+    return _Moments(sums.T @ sums, sums.sum(axis=0))
+
+
+def _compare(moments: _Moments, inside: Floats, outside: Floats, enough: _Enough) -> _Contrast:
+    """Returns Welch's t test with cluster-robust variance of the mean losses of sets of cells, (K, T) of 0 and 1.
+
+    Each set's mean has the linearized variance of a ratio over units (Liang & Zeger 1986), with the correction G / (G - 1)
+    for G Kish's effective number of units, and their covariance counts, as a unit may have rows in both.  A set's variance
+    is taken as at least what the other's would be at its size: where losses are skewed, a small set can by chance have a
+    low mean and next to no variance.  Degrees of freedom are those of the smaller set, which Satterthwaite's approach.
+    """
+    cells = len(inside)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sides = []
+        for chosen in (inside, outside):
+            rows = moments.totals[:cells] @ chosen
+            mean = moments.totals[cells:] @ chosen / rows
+            effective = rows**2 / np.einsum("kt,kt->t", chosen, moments.gram[:cells, :cells] @ chosen)
+            weights = np.concatenate([-mean * chosen, chosen]) / rows * np.sqrt(effective / (effective - 1))
+            sides.append((rows, mean, effective, weights))
+        (n1, m1, g1, w1), (n0, m0, g0, w0) = sides
+        v1, v0, both = (np.einsum("kt,kt->t", a, moments.gram @ b) for a, b in ((w1, w1), (w0, w0), (w1, w0)))
+        least1, least0 = v0 * np.minimum(n0 / n1, g0 / g1), v1 * np.minimum(n1 / n0, g1 / g0)
+        variance = np.maximum(v1, least1) + np.maximum(v0, least0) - 2 * both
+        t = np.where(variance > 0, (m1 - m0) / np.sqrt(variance), np.where(m1 > m0, np.inf, 0.0))
+        smaller = np.minimum(g1, g0)
+        fit = (np.minimum(n1, n0) >= enough.rows) & (smaller >= enough.groups - 1e-9)
+        p = np.where(fit, stats.t.sf(t, np.where(fit, smaller - 1, 1)), 1.0)
+    return _Contrast(m1 - m0, t, p, fit)
+
+
+@dataclass(frozen=True)
+class _Left:
+    """What is left of a single slice without a pair, against the rows outside the single slice."""
+
+    gap: float
+    p: float
+
+
+Key = tuple[tuple[int, int], ...]  # (column, code) of each value
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """A slice with its test; a pair also has, for each of its single slices, what is left of it."""
+
+    key: Key
+    gap: float
+    t: float
+    p: float
+    left: tuple[_Left, ...] = ()
+    q: float = 1.0
+
+    @property
+    def parents(self) -> tuple[Key, ...]:
+        return tuple((one,) for one in self.key) if self.left else ()
+
+    def with_q(self, q: float) -> _Tested:
+        return _Tested(self.key, self.gap, self.t, self.p, self.left, float(q))
+
+
+def _surest(one: _Tested) -> tuple[float, float, Key]:
+    return one.p, -one.t, one.key
+
+
+def _singles(columns: Sequence[Coded], moments: Any, enough: _Enough) -> tuple[list[_Tested], int]:
+    """Returns the single slices tested, and the number of those too small."""
+    tested, small = [], 0
+    for at, column in enumerate(columns):
+        count = len(column.values)
+        inside = np.eye(count + 1)[:, 1:]  # cell 0 is all that has no code
+        found = _compare(moments(column.codes + np.int8(1), count + 1), inside, 1 - inside, enough)
+        fit = np.flatnonzero(found.fit)
+        tested += [_Tested(((at, int(code)),), float(found.gap[code]), float(found.t[code]), float(found.p[code])) for code in fit]
+        small += column.left_out + count - len(fit)
+    return tested, small
+
+
+def _pairs(
+    columns: Sequence[Coded], singles: Sequence[_Tested], moments: Any, enough: _Enough, max_pairs: int
+) -> tuple[list[_Tested], int, int]:
+    """Returns the pairs tested, the number of those too small, and the number of those that the bound left out."""
+    if max_pairs <= 0:
+        return [], 0, 0
+    of_column: dict[int, list[_Tested]] = {}
+    for one in sorted(singles, key=lambda one: (-one.t, one.key)):
+        of_column.setdefault(one.key[0][0], []).append(one)
+    sizes = np.array([len(ones) for ones in of_column.values()])
+    candidates = int(sizes.sum() ** 2 - (sizes**2).sum()) // 2
+    ranked = [(at, [one.key[0][1] for one in ones[:PAIRED]]) for at, ones in of_column.items()]  # the worst column first
+    tested, small, seen = list[_Tested](), 0, 0
+    for first, second in ((ranked[i], ranked[j]) for j in range(len(ranked)) for i in range(j)):
+        cost = len(first[1]) * len(second[1])
+        if seen + cost > max_pairs:
+            break
+        seen += cost
+        found, too_small = _crossed(columns, first, second, moments, enough)
+        tested += found
+        small += too_small
+    return tested, small, candidates - seen
+
+
+def _crossed(
+    columns: Sequence[Coded], first: tuple[int, list[int]], second: tuple[int, list[int]], moments: Any, enough: _Enough
+) -> tuple[list[_Tested], int]:
+    """Returns the tested pairs of some values of two columns, and the number of those too small (without empty ones)."""
+    (a, a_codes), (b, b_codes) = first, second
+    down, across = len(a_codes) + 1, len(b_codes) + 1
+    cells = _places(columns[a], a_codes)[columns[a].codes] * np.int16(across) + _places(columns[b], b_codes)[columns[b].codes]
+    found = moments(cells, down * across)
+    i, j = (axis.ravel() for axis in np.meshgrid(np.arange(1, down), np.arange(1, across), indexing="ij"))
+    row, column = np.divmod(np.arange(down * across), across)
+    of_a, of_b = (row[:, None] == i).astype(float), (column[:, None] == j).astype(float)
+    pair = of_a * of_b
+    tests = [_compare(found, pair, whole - pair, enough) for whole in (np.ones_like(pair), of_a, of_b)]
+    rests = [_compare(found, whole - pair, 1 - whole, enough) for whole in (of_a, of_b)]
+    fit = np.all([test.fit for test in tests], axis=0)
+    p, t = np.max([test.p for test in tests], axis=0), np.min([test.t for test in tests], axis=0)
+    tested = [
+        _Tested(
+            tuple(sorted(((a, a_codes[i[at] - 1]), (b, b_codes[j[at] - 1])))),
+            float(tests[0].gap[at]),
+            float(t[at]),
+            float(p[at]),
+            tuple(_Left(float(rest.gap[at]), float(rest.p[at])) for rest in (rests if a < b else rests[::-1])),
+        )
+        for at in np.flatnonzero(fit)
+    ]
+    return tested, int((~fit & (found.totals[: down * across] @ pair > 0)).sum())
+
+
+def _places(column: Coded, chosen: Sequence[int]) -> Array:
+    """Returns (codes + 1,) 1, 2, ... for the chosen codes and 0 for the others; the last entry is that of code -1."""
+    places = np.zeros(len(column.values) + 1, np.int16)
+    places[list(chosen)] = np.arange(1, len(chosen) + 1)
+    return places
+
+
+def _adjusted(singles: Floats, pairs: Floats, n_pairs: int) -> Floats:
+    """Returns q values of single slices, then pairs; p of a family of n, weighted, counts as n p, or 2 n p where there are two."""
+    halves = 2 if len(singles) and n_pairs else 1
+    scaled = halves * np.concatenate([singles * len(singles), pairs * n_pairs])
+    order = np.argsort(scaled, kind="stable")
+    steps = scaled[order] / np.arange(1, len(scaled) + 1)
+    q = np.empty(len(scaled))
+    q[order] = np.minimum(np.minimum.accumulate(steps[::-1])[::-1], 1.0)
+    return q
+
+
+def _described(
+    task: Task, y: Array, outputs: Array, codes: Ints, loss: Floats, columns: Sequence[Coded], one: _Tested, *, elsewhere: bool = False
+) -> Slice:
+    """Returns a tested slice with its size, mean losses and metrics."""
+    chosen = np.all([columns[at].codes == code for at, code in one.key], axis=0)
+    rows, others = np.flatnonzero(chosen), np.flatnonzero(~chosen)
+    mean, rest = float(loss[rows].mean()), float(loss[others].mean())
+    shown = [_metric(task, name) for name in SHOWN[task]]
+    return Slice(
+        columns=tuple(columns[at].name for at, _ in one.key),
+        name=" and ".join(f"{columns[at].name} {columns[at].values[code]}" for at, code in one.key),
+        rows=len(rows),
+        groups=int(np.count_nonzero(np.bincount(codes[rows]))),
+        loss=mean,
+        rest=rest,
+        ratio=mean / rest if rest > 0 else float("nan"),
+        p=one.p,
+        q=one.q,
+        metrics={metric.name: metric(y[rows], outputs[rows]) for metric in shown},
+        elsewhere={metric.name: metric(y[others], outputs[others]) for metric in shown} if elsewhere else {},
+    )
+
+
+def _number(value: float) -> str:
+    return "undefined" if np.isnan(value) else f"{value:.3g}"
+
+
+# -- rates of categories
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """A sum over rows divided by another: `top` and `base` take totals (..., 1 + parts), rows first; its root where asked.
+
+    `gap` says whether the measure's gap is told.
+    """
+
+    name: str
+    top: Callable[[Floats], Floats]
+    base: Callable[[Floats], Floats]
+    root: bool = False
+    gap: bool = True
+
+    def __call__(self, totals: Floats) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = self.top(totals) / self.base(totals)
+        return np.sqrt(value) if self.root else value
+
+
+def _part(at: int) -> Callable[[Floats], Floats]:
+    return lambda totals: totals[..., at]
+
+
+def _negatives(totals: Floats) -> Floats:
+    negatives: Floats = totals[..., 0] - totals[..., 1]
+    return negatives
+
+
+def _false_positives(totals: Floats) -> Floats:
+    false: Floats = totals[..., 2] - totals[..., 3]
+    return false
+
+
+ODDS = ("true_positive_rate", "false_positive_rate")
+MEASURES: Mapping[Task, tuple[_Measure, ...]] = {
+    "binary": (
+        _Measure("base_rate", _part(1), _part(0), gap=False),
+        _Measure("selection_rate", _part(2), _part(0)),
+        _Measure("true_positive_rate", _part(3), _part(1)),
+        _Measure("false_positive_rate", _false_positives, _negatives),
+        _Measure("mean_predicted", _part(4), _part(0), gap=False),
+        _Measure("error_rate", _part(5), _part(0)),
+    ),
+    "multiclass": (_Measure("accuracy", _part(1), _part(0)),),
+    "regression": (_Measure("mean_error", _part(1), _part(0)), _Measure("rmse", _part(2), _part(0), root=True)),
+}
+
+
+def _parts(task: Task, y: Array, outputs: Array, threshold: float) -> list[Array]:
+    """Returns what `MEASURES` adds up, each (rows,), after the count of rows."""
+    if task == "binary":
+        selected = outputs >= threshold
+        return [y, selected, selected * y, outputs, selected != y]
+    if task == "multiclass":
+        return [predicted_class(task, outputs) == y]
+    return [outputs - y, (outputs - y) ** 2]
+
+
+def _category_sums(column: Coded, parts: Sequence[Array], units: Ints, n_units: int) -> Floats:
+    """Returns (units, categories, 1 + parts)."""
+    count = len(column.values)
+    there = np.flatnonzero(column.codes >= 0)
+    key = units[there] * count + column.codes[there]
+    found = [np.bincount(key, minlength=n_units * count)]
+    found += [np.bincount(key, weights=part[there], minlength=n_units * count) for part in parts]
+    return np.stack(found, axis=-1).astype(np.float64).reshape(n_units, count, 1 + len(parts))
+
+
+def _measured(totals: Floats, measures: Sequence[_Measure]) -> Floats:
+    """Returns (..., measures, categories) of totals (..., categories, 1 + parts)."""
+    return np.stack([measure(totals) for measure in measures], axis=-2)
+
+
+def _resampled(sums: Sequence[Floats], measures: Sequence[_Measure], n_units: int, replicates: int, seed: int) -> list[Floats]:
+    """Returns (replicates, measures, categories) for each column, all columns on the same draws."""
+    rng = np.random.default_rng(seed)
+    found = [np.empty((replicates, len(measures), one.shape[1])) for one in sums]
+    step = max(1, CHUNK // max(n_units, 1))
+    for start in range(0, replicates, step):
+        drawn = [np.bincount(rng.integers(n_units, size=n_units), minlength=n_units) for _ in range(min(step, replicates - start))]
+        weights = np.array(drawn, np.float64)
+        for one, into in zip(sums, found, strict=True):
+            totals = (weights @ one.reshape(n_units, -1)).reshape(len(weights), *one.shape[1:])
+            into[start : start + step] = _measured(totals, measures)
+    return found
+
+
+def _gaps_of(measures: Sequence[_Measure]) -> list[tuple[str, list[int]]]:
+    """Returns the name of each gap and the places of its measures."""
+    names = [measure.name for measure in measures]
+    gaps = [(measure.name, [at]) for at, measure in enumerate(measures) if measure.gap]
+    return gaps + ([("equalized_odds", [names.index(one) for one in ODDS])] if ODDS[0] in names else [])
+
+
+def _gap(column: Coded, name: str, values: Floats, draws: Floats, confidence: float) -> Gap:
+    """Returns the gap of values (M, C), the largest over M measures; draws are (replicates, M, C)."""
+    usable = [np.flatnonzero(~np.isnan(row)) for row in values]
+    spans = [row[at].max() - row[at].min() if len(at) >= 2 else -1.0 for row, at in zip(values, usable, strict=True)]
+    measure = int(np.argmax(spans))
+    if spans[measure] < 0:
+        return Gap(column.name, name, float("nan"), float("nan"), float("nan"), "", "")
+    at, row = usable[measure], values[measure]
+    top, bottom = int(at[np.argmax(row[at])]), int(at[np.argmin(row[at])])
+    largest = np.full(len(draws), np.nan)
+    for m, there in enumerate(usable):
+        deviations = draws[:, m, there] - values[m, there]
+        for c in range(len(there) - 1):
+            differences = deviations[:, c + 1 :] - deviations[:, c : c + 1]
+            largest = np.fmax(largest, np.fmax.reduce(np.abs(differences) / _spread(differences), axis=1))
+    known = largest[~np.isnan(largest)]
+    deviation = draws[:, measure, [top]] - draws[:, measure, [bottom]]
+    reach = float(np.quantile(known, confidence) * _spread(deviation)[0]) if len(known) and top != bottom else float("nan")
+    gap = float(spans[measure])
+    return Gap(
+        column.name, name, gap, max(gap - reach, 0.0) if reach == reach else reach, gap + reach, column.values[top], column.values[bottom]
+    )
+
+
+def _spread(draws: Floats) -> Floats:
+    """Returns (C,) standard deviations over replicates (replicates, C), those undefined left out; nan where there is none."""
+    defined = ~np.isnan(draws)
+    count = defined.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(defined, draws, 0.0).sum(axis=0) / count
+        spread: Floats = np.sqrt(np.where(defined, (draws - mean) ** 2, 0.0).sum(axis=0) / count)
+    return np.where(spread > 1e-12, spread, np.nan)
