@@ -87,13 +87,20 @@ def test_the_first_model_is_champion_and_parts_of_its_test_rows_are_looked_at(fi
     page = (finished.folder / "reports/index.html").read_text()
     assert "Registry: small is champion, by the gate&#39;s verdict first" in page.replace("'", "&#39;")
     assert "Where it is worse" in page
+    importance = pd.read_csv(finished.folder / "reports/evaluate/importance.csv")
+    assert {"age", "income", "city", "member", "since"} <= set(importance.iloc[:, 0])
+    for name in ("importance.png", "dependence.png", "dependence.csv", "confident_errors.csv", "label_errors.csv"):
+        assert (finished.folder / "reports/evaluate" / name).stat().st_size > 10
 
 
 def test_a_protected_column_that_is_not_there_is_named(copied):
     copied.write_params({**copied.params, "evaluate": {"protected": ["sex"]}})
     done = copied.pipeline("evaluate", check=False)
     assert done.returncode == 2
-    assert "evaluate.protected: sex: expected columns of numbers, categories or dates: customer, age, income, city, member, since" in done.stderr
+    assert (
+        "evaluate.protected: sex: expected columns of numbers, categories or dates: customer, age, income, city, member, since"
+        in done.stderr
+    )
 
 
 def test_metrics_and_plots_say_something(finished):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +23,10 @@ from pipeline.tracking import runs
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from pipeline.evaluation.explaining import Explained
+    from pipeline.evaluation.influence import Predict
     from pipeline.evaluation.intervals import Intervals
+    from pipeline.evaluation.metrics import Additive
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,9 @@ def run(seed: int, split: SplitParams, evaluate: EvaluateParams) -> None:
     with prepared.sides(fitted, split, ("train", "test")) as sides:
         found = {"network": outputs(network, fitted, sides["test"])}
         judged = judge(fitted, sides["train"], sides["test"], found, seed, evaluate)
+        explained = _explained(
+            fitted, sides["test"], judged, found["network"], lambda given: outputs(network, fitted, given), seed, evaluate
+        )
     result, models = judged.intervals, judged.intervals.models
     main = next(iter(models["network"]))
     values = {model: {name: interval.value for name, interval in measured.items()} for model, measured in models.items()}
@@ -54,11 +60,11 @@ def run(seed: int, split: SplitParams, evaluate: EvaluateParams) -> None:
         np.save(folder / paths.OUTPUTS.name, found["network"])
         for name, table in judged.curves.items():
             files.write_csv(folder / f"{name}.csv", [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)])
-        for name, figure in judged.figures.items():
+        for name, figure in {**judged.figures, **explained.figures}.items():
             figures.save(figure, folder / f"{name}.png")
-        for name, rows in judged.tables.items():
+        for name, rows in explained.tables.items():
             files.write_csv(folder / f"{name}.csv", rows)
-        files.write_json(folder / "slices.json", judged.parts)
+        files.write_json(folder / "slices.json", explained.parts)
     with runs.reopened(paths.RUN, "evaluate") as tracked:
         tracked.metrics({f"test/{name}": value for name, value in values["network"].items()})
         tracked.metrics({f"test/{name}/{end}": getattr(i, end) for name, i in models["network"].items() for end in ("low", "high")})
@@ -68,6 +74,8 @@ def run(seed: int, split: SplitParams, evaluate: EvaluateParams) -> None:
         tracked.tags({"mlflow.note.content": f"{tracked.about} Test {main} {told.value:.4g}{interval}."})
         tracked.files([paths.METRICS.parent])
         tracked.save(paths.METRICS.parent)
+    for sentence in explained.parts.get("worse", [])[:3]:
+        log.info("worse than elsewhere: %s", sentence)
     for name, i in models["network"].items():
         beside = ", ".join(f"{model} {values[model][name]:.5g}" for model in others)
         log.info("%-18s %.5g [%.5g, %.5g]   (%s)", name, i.value, i.low, i.high, beside)
@@ -81,9 +89,12 @@ class Judged:
     curves: Mapping[str, Mapping[str, np.ndarray]]
     figures: Mapping[str, Figure]
     definitions: Mapping[str, str]
-    parts: Mapping[str, Any] = field(default_factory=dict)
-    """Of the rows, where the network is worse, and gaps between the categories of protected columns."""
-    tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    truth: np.ndarray
+    """What the rows turned out to be."""
+    groups: np.ndarray
+    """Rows that are drawn together."""
+    metric: Additive | None = None
+    """Of a forecast, the one that leads."""
 
 
 def _rows(fitted: Preprocessor, train: Side, test: Side, found: dict[str, np.ndarray], seed: int, evaluate: EvaluateParams) -> Judged:
@@ -104,32 +115,28 @@ def _rows(fitted: Preprocessor, train: Side, test: Side, found: dict[str, np.nda
     drawn = gallery.drawn(fitted.task, y, found, fitted.target.classes)
     definitions = dict(baselines.DEFINITIONS) | ({"media": baselines.MEDIA} if media else {})
     curves = gallery.curves(fitted.task, y, found["network"])
-    return Judged(result, curves, drawn, definitions, *_parts(fitted, y, found["network"], np.asarray(test.group), settings, evaluate))
+    return Judged(result, curves, drawn, definitions, y, np.asarray(test.group))
 
 
-def _parts(
-    fitted: Preprocessor, y: np.ndarray, outputs: np.ndarray, groups: np.ndarray, settings: dict[str, Any], evaluate: EvaluateParams
-) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
-    """Parts of the test rows on which the network is worse than elsewhere, and its rates by category of the protected columns."""
-    from pipeline.evaluation import slices
+def _explained(
+    fitted: Preprocessor, test: Side, judged: Judged, answers: np.ndarray, predict: Predict, seed: int, evaluate: EvaluateParams
+) -> Explained:
+    """Parts of the test rows on which the network is worse, its errors, and what it answers by."""
+    from pipeline.evaluation import explaining
+    from pipeline.models.feeding import inputs
 
+    settings: dict[str, Any] = {"replicates": evaluate.replicates, "confidence": evaluate.confidence, "seed": seed}
+    some = explaining.sampled(fitted, len(judged.truth), seed)
+    asked = predict, inputs(test, fitted, some), judged.truth[some], judged.groups[some]
+    if fitted.forecast:
+        return explaining.why(fitted, *asked, None, **settings, metric=judged.metric)
     there = Schema.from_json(paths.SCHEMA.read_text(encoding="utf-8")).compared()
     if unknown := [name for name in evaluate.protected if name not in there]:
         raise UserError(f"evaluate.protected: {', '.join(unknown)}: expected columns of numbers, categories or dates: {', '.join(there)}")
     table = pd.read_parquet(paths.SPLIT / "test" / paths.ROWS, columns=there)
-    found = slices.find(fitted.task, y, outputs, groups, table)
-    told = {
-        "worse": [slices.sentence(fitted.task, one) for one in found.worse],
-        **{name: getattr(found, name) for name in ("looked_at", "too_small", "named", "explained", "loss")},
-    }
-    tables = {"slices": slices.slice_rows(found.worse or found.all_singles)}
-    if evaluate.protected:
-        fair = slices.fairness(fitted.task, y, outputs, table, evaluate.protected, groups, **settings)
-        told["gaps"] = slices.gap_rows(fair)
-        tables["fairness"] = slices.rate_rows(fair)
-    for sentence in told["worse"][:3]:
-        log.info("worse than elsewhere: %s", sentence)
-    return told, tables
+    why = explaining.why(fitted, *asked, table.iloc[some].reset_index(drop=True), **settings)
+    rows = explaining.rows(fitted, judged.truth, answers, judged.groups, table, protected=evaluate.protected, **settings)
+    return explaining.Explained(rows.parts, {**rows.tables, **why.tables}, why.figures)
 
 
 def _forecasts(fitted: Preprocessor, train: Side, test: Side, found: dict[str, np.ndarray], seed: int, evaluate: EvaluateParams) -> Judged:
@@ -143,14 +150,10 @@ def _forecasts(fitted: Preprocessor, train: Side, test: Side, found: dict[str, n
     y = forecasting.future(test, forecast)
     block = evaluate.block or 2 * forecast.horizon
     settings: dict[str, Any] = {"replicates": evaluate.replicates, "confidence": evaluate.confidence, "seed": seed}
-    result = intervals.bootstrap(
-        "forecast",
-        y,
-        found,
-        forecasting.blocks_of(test, block),
-        metrics=metrics.forecast_metrics(scales.deviation, scales.naive),
-        **settings,
-    )
+    measured, groups = metrics.forecast_metrics(scales.deviation, scales.naive), forecasting.blocks_of(test, block)
+    lead = measured[0]
+    assert isinstance(lead, metrics.Additive)
+    result = intervals.bootstrap("forecast", y, found, groups, metrics=measured, **settings)
     steps = forecasting.by_step(y, found, scales)
     seen = min(forecast.look_back, forecast_figures.SEEN * forecast.horizon)
     some = np.linspace(0, len(y) - 1, min(len(y), forecast_figures.PANELS)).astype(int)
@@ -162,4 +165,4 @@ def _forecasts(fitted: Preprocessor, train: Side, test: Side, found: dict[str, n
         "error_by_step": forecast_figures.error_by_step(steps),
     }
     definitions = {**forecasting.DEFINITIONS, "season": f"{scales.season} steps", "block": f"{block} steps are drawn together"}
-    return Judged(result, {"error_by_step": steps}, drawn, definitions)
+    return Judged(result, {"error_by_step": steps}, drawn, definitions, y, groups, lead)

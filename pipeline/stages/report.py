@@ -10,7 +10,7 @@ import jinja2
 from pipeline import files, paths, summary
 
 log = logging.getLogger(__name__)
-PICTURES = ("forecast", "error_by_step", "roc", "residuals", "calibration", "precision_recall", "confusion")
+PICTURES = ("forecast", "error_by_step", "roc", "residuals", "calibration", "precision_recall", "confusion", "importance", "dependence")
 
 
 def run() -> None:
