@@ -84,10 +84,14 @@ def why(
 ) -> Explained:
     """Permutation importance of the columns, and the partial dependence on the first of them; for a forecast the former alone.
 
+    Nothing where a row is one picture, text, sound or sequence: that it matters is no news.
+
     Args:
         given: the network's inputs for some rows, and y, groups and table of the same rows.
         metric: of a forecast, by which importance is told.
     """
+    if not fitted.columns and len(fitted.all_columns) < 2:
+        return Explained()
     found = influence.permutation_importance(
         predict, fitted, given, y, groups, replicates=replicates, confidence=confidence, seed=seed, loss=metric, metric=metric
     )

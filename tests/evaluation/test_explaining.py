@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import toys
 
 from pipeline.data.fitted import Number, Preprocessor, Target
 from pipeline.evaluation import explaining
@@ -62,5 +63,7 @@ def test_why_names_the_column_and_draws_it():
 
 def test_without_a_table_there_is_no_dependence_and_without_columns_nothing():
     none = Preprocessor("regression", Target("y", ()), (), (), {})
-    found = explaining.why(none, lambda given: np.zeros(3), {}, np.zeros(3), np.arange(3), None, **SETTINGS)
-    assert (found.tables, found.figures) == ({}, {})
+    picture = toys.fitted("image", "binary")
+    for some in (none, picture):
+        found = explaining.why(some, pytest.fail, {}, np.zeros(3), np.arange(3), None, **SETTINGS)
+        assert (found.tables, found.figures) == ({}, {})
