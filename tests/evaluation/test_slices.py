@@ -154,7 +154,9 @@ def test_one_class_in_a_slice_has_no_auc() -> None:
 
 
 def test_order_of_rows_and_columns_does_not_matter() -> None:
-    task, y, outputs, groups, table = binary(6, bad=lambda table: table["city"] == "Lima")
+    task, y, outputs, _, table = binary(6, bad=lambda table: table["city"] == "Lima")
+    groups = np.arange(len(y)) // 10
+    outputs = np.where(groups % 3 == 0, outputs, 0.5)  # errors that belong to groups
     once, again = (find(task, y, outputs, groups, table) for _ in range(2))
     assert once == again
     order = np.random.default_rng(0).permutation(len(y))
@@ -241,6 +243,21 @@ def test_test_of_single_rows_is_that_of_welch() -> None:
     assert welch < one.p < 2 * welch
 
 
+def test_difference_within_groups_is_paired() -> None:
+    """A slice with one row of each group, and a large effect of the group, is compared group by group."""
+    from scipy import stats
+
+    rng = np.random.default_rng(15)
+    of_group = rng.normal(20, 4, 300)
+    loss = np.concatenate([of_group + rng.normal(0.2, 0.5, 300), of_group + rng.normal(0, 0.5, 300)])
+    table = pd.DataFrame({"part": ["a"] * 300 + ["b"] * 300})
+    found = find("regression", np.sqrt(loss), np.zeros(600), np.tile(np.arange(300), 2), table, max_pairs=0)
+    one = next(one for one in found.all_singles if one.name == "part a")
+    paired = stats.ttest_rel(loss[:300], loss[300:], alternative="greater").pvalue
+    apart = stats.ttest_ind(loss[:300], loss[300:], alternative="greater").pvalue
+    assert paired * 0.99 < one.p < 0.01 < 0.2 < apart
+
+
 def test_correction_is_that_of_benjamini_and_hochberg() -> None:
     from scipy import stats
 
@@ -281,6 +298,12 @@ def test_pairs_are_bounded_and_all_of_them_corrected_for() -> None:
     assert 0 < bound.looked_at - len(bound.all_singles) <= 40
     assert bound.candidates > bound.looked_at
     assert "city Lima" in names(bound)
+    case = binary(2, rows=6000, bad=lambda table: (table["city"] == "Oslo") & table["member"])
+    *first, table = case
+    alone, beside = find(*first, table[["city", "member"]]), find(*first, table, max_pairs=8)  # the same pairs are tested
+    assert (alone.worse[0].name, alone.worse[0].p) == (beside.worse[0].name, pytest.approx(beside.worse[0].p))
+    assert (alone.candidates, beside.looked_at - len(beside.all_singles)) == (14, 8)
+    assert beside.worse[0].q > 5 * alone.worse[0].q
     cut = find(*binary(11, bad=lambda table: (table["city"] == "Lima") | (table["children"] == 2)), most=1)
     assert len(cut.worse) == 1 < cut.named
 
@@ -414,10 +437,10 @@ def covered(gap: float, by_group: bool, seeds: int = 100) -> float:
     hits = 0
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
-        kind = rng.integers(0, 3, 150)
+        kind = rng.integers(0, 5, 150)
         selected = rng.random(150) < 0.4 + gap * (kind == 1)
         group = np.repeat(np.arange(150), 8)
-        table = pd.DataFrame({"kind": np.array(list("abc"))[kind[group]]})
+        table = pd.DataFrame({"kind": np.array(list("abcde"))[kind[group]]})
         p, groups = np.where(selected[group], 0.9, 0.1), group if by_group else np.arange(len(group))
         found = fairness("binary", rng.integers(0, 2, len(group)), p, table, ["kind"], groups, seed=seed, replicates=200)
         (one,) = (one for one in found.gaps if one.measure == "selection_rate")
