@@ -34,7 +34,7 @@ def verdicts(seeds: int) -> None:
     from pipeline.config import ModelParams, TrainParams
     from pipeline.data import arrays
     from pipeline.data.fitted import Preprocessor
-    from pipeline.evaluation import slices
+    from pipeline.evaluation import coding
     from pipeline.models import device
 
     device.start("cpu")
@@ -55,7 +55,7 @@ def verdicts(seeds: int) -> None:
     def parts() -> Iterator[np.ndarray]:
         """Rows of each part that has twice the groups without which it is not looked at."""
         for column in fitted.columns:
-            coded = slices.coded(column, table[column], gate.FEWEST)
+            coded = coding.coded(column, table[column], gate.FEWEST)
             yield from (rows for code in range(len(coded.values)) if len(np.unique(groups[rows := coded.codes == code])) >= 2 * gate.FEWEST)
 
     champion, found, harmed = answers(0), [], []

@@ -16,7 +16,7 @@ from scipy import stats
 
 from pipeline.data.fitted import Task
 from pipeline.errors import UserError
-from pipeline.evaluation import intervals, slices
+from pipeline.evaluation import coding, intervals
 from pipeline.evaluation.metrics import Array, Floats, Metric, main_metric
 
 Verdict = Literal["first", "same", "better", "equal", "worse", "unlike", "unknown"]
@@ -122,7 +122,7 @@ def worse_parts(new: Floats, champion: Floats, groups: Array, table: pd.DataFram
     _, groups = np.unique(np.asarray(groups), return_inverse=True)
     found: list[Part] = []
     for column in table.columns:
-        coded = slices.coded(str(column), table[column], FEWEST)
+        coded = coding.coded(str(column), table[column], FEWEST)
         for code, name in enumerate(coded.values):
             rows = np.flatnonzero(coded.codes == code)
             if (p := _larger(difference[rows], groups[rows])) is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pipeline.data.fitted import Preprocessor
-from pipeline.evaluation import influence, influence_figures, slices
+from pipeline.evaluation import fairness, influence, influence_figures, slices
 from pipeline.evaluation.influence import Inputs, Predict
 from pipeline.evaluation.metrics import Additive, Array, Ints
 
@@ -55,8 +55,8 @@ def rows(
     tables = {"slices": slices.slice_rows(found.worse or found.all_singles)}
     if protected:
         settings: dict[str, Any] = {"replicates": replicates, "confidence": confidence, "seed": seed}
-        fair = slices.fairness(fitted.task, y, outputs, table, protected, groups, **settings)
-        parts["gaps"], tables["fairness"] = slices.gap_rows(fair), slices.rate_rows(fair)
+        fair = fairness.fairness(fitted.task, y, outputs, table, protected, groups, **settings)
+        parts["gaps"], tables["fairness"] = fairness.gap_rows(fair), fairness.rate_rows(fair)
     classes = fitted.target.classes
     wrong = influence.error_rows(influence.confident_errors(fitted.task, y, outputs, groups), classes)
     labels = influence.label_rows(influence.label_errors(fitted.task, y, outputs, groups), classes)

@@ -1,9 +1,9 @@
-"""Slices of rows on which a model is worse than elsewhere, and a comparison of the categories of protected columns.
+"""Slices of rows on which a model is worse than elsewhere.
 
 `find` looks at each category, at quantile bins of numbers and dates, at missing values, and at pairs of these (Slice Finder,
 Chung et al. 2019, in its lattice of depth two).  The loss of a row is its log loss in nats, or its squared error.  A slice
 is tested against the rest on sums over groups, since rows of a group are not independent, and the p values are corrected
-for all slices that might have been named.  `fairness` gives the rates of Hardt et al. 2016 and their gaps.
+for all slices that might have been named.
 
 `task`, `y` and `outputs` are as in `metrics`, but for forecasts, which have no rows of a table.  `groups` is (rows,) of
 codes; rows with an equal code belong together.  `table` has the same rows in columns as people know them: numbers, dates,
@@ -12,8 +12,8 @@ booleans, categories, any of them missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -22,14 +22,11 @@ import pandas as pd
 from scipy import stats
 
 from pipeline.data.fitted import Task
-from pipeline.evaluation.intervals import CHUNK, MAX_UNITS
-from pipeline.evaluation.metrics import METRICS, THRESHOLD, Additive, Array, Floats, Ints, Metric, checked, predicted_class
+from pipeline.evaluation.coding import Coded, checked_rows, coded, units_of
+from pipeline.evaluation.metrics import METRICS, Additive, Array, Floats, Ints, Metric
 
-BINS = 4  # quantile bins of a number or a date
-CATEGORIES = 100  # of a column, the most frequent; codes fit in a byte
 PAIRED = 8  # slices of a column that enter pairs, those that look worst alone
 UNITS = 4096  # more groups are merged for the tests, which gives the standard error a noise of 1 / sqrt(2 * 4096) = 1.1%
-NAME = 60  # characters of a category that are shown
 LOSS: Mapping[Task, str] = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}  # the metric whose parts are the loss
 SHOWN: Mapping[Task, tuple[str, ...]] = {
     "binary": ("auc", "accuracy"),
@@ -117,12 +114,12 @@ def find(
     Raises ValueError for arguments that do not fit each other (see `metrics.checked`) or the task, and for a column whose
     values cannot be told apart, such as lists.
     """
-    y, outputs = _checked(task, y, outputs, groups, table)
+    y, outputs = checked_rows(task, y, outputs, groups, table)
     if not len(y):
         return Found(0, 0, 0, 0, 0, float("nan"), (), ())
     order = np.argsort(-outputs, kind="stable") if task == "binary" else np.arange(len(y))  # ranked metrics sort sorted rows fast
     y, outputs = y[order], outputs[order]
-    codes, units, n_units = _units(np.asarray(groups)[order], UNITS)
+    codes, units, n_units = units_of(np.asarray(groups)[order], UNITS)
     columns = [coded(str(name), table.iloc[:, at], min_rows).reordered(order) for at, name in enumerate(table.columns)]
     loss = _losses(task, y, outputs)
     moments = partial(_moments, units=units, n_units=n_units, loss=loss - loss.mean())
@@ -159,114 +156,6 @@ def sentence(task: Task, one: Slice) -> str:
     return f"{one.name} ({one.rows} rows): {', '.join(told)}"
 
 
-@dataclass(frozen=True)
-class Rates:
-    """What a model does with the rows of one category: measures by name, nan where undefined."""
-
-    column: str
-    category: str
-    rows: int
-    groups: int
-    measures: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Gap:
-    """The largest less the smallest value of a measure over the categories of a column, with its interval.
-
-    nan, and no names, where fewer than two categories have enough rows; the ends alone are nan where there are fewer than
-    two groups or no category has any spread.
-    """
-
-    column: str
-    measure: str
-    value: float
-    low: float
-    high: float
-    largest: str
-    smallest: str
-
-
-@dataclass(frozen=True)
-class Fairness:
-    """What `fairness` found; `left_out` has the number of categories beyond the most frequent, by column."""
-
-    rates: tuple[Rates, ...]
-    gaps: tuple[Gap, ...]
-    left_out: Mapping[str, int]
-    replicates: int
-    confidence: float
-
-
-def fairness(
-    task: Task,
-    y: Array,
-    outputs: Array,
-    table: pd.DataFrame,
-    protected: Sequence[str],
-    groups: Array,
-    *,
-    threshold: float = THRESHOLD,
-    replicates: int = 1000,
-    confidence: float = 0.95,
-    seed: int,
-    min_rows: int = 30,
-) -> Fairness:
-    """Returns rates of each category of the protected columns, and their gaps.
-
-    Binary: a row is selected where its probability is at least `threshold`.  The gap of the selection rate is the
-    demographic parity difference, that of the true positive rate the equal opportunity difference, and `equalized_odds` is
-    the larger of the gaps of true and false positive rates (Hardt et al. 2016).  Multiclass: accuracy.  Regression:
-    mean error (prediction less target) and RMSE, in the target's units.  Numbers and dates are taken in quantile bins, and
-    missing values are a category.
-
-    Whole groups are resampled (Efron & Tibshirani 1993).  A gap is chosen as the largest of many differences and is
-    never below 0; its interval is therefore that of simultaneous comparisons of all categories, from the bootstrap
-    distribution of the largest studentized deviation of a difference (Westfall & Young 1993).  It is cut at 0, and with
-    equal rates it includes 0 in at least about the share `confidence` of cases.  A rate of 0 or 1 in two categories
-    has no spread that a bootstrap could see.
-
-    Args:
-        protected: columns of `table`.
-        min_rows: fewest rows that a rate is a share of for its category to count in a gap, such as positives for the true
-            positive rate.
-
-    Raises ValueError as `find` does, and for a protected column that is not in the table.
-    """
-    y, outputs = _checked(task, y, outputs, groups, table)
-    unknown = [name for name in protected if name not in table.columns]
-    if unknown:
-        raise ValueError(f"protected columns {', '.join(unknown)} are not among {', '.join(map(str, table.columns))}")
-    measures, parts = MEASURES[task], _parts(task, y, outputs, threshold)
-    codes, units, n_units = _units(np.asarray(groups), MAX_UNITS)
-    columns = [coded(name, table[name], 1) for name in protected]
-    sums = [_category_sums(column, parts, units, n_units) for column in columns]
-    drawn = _resampled(sums, measures, n_units, replicates if n_units >= 2 else 0, seed)
-    rates, gaps = list[Rates](), list[Gap]()
-    for column, of_units, draws in zip(columns, sums, drawn, strict=True):
-        totals = of_units.sum(axis=0)
-        values = _measured(totals, measures)
-        for code, value in enumerate(column.values):
-            members = np.bincount(codes[column.codes == code])
-            told = dict(zip((measure.name for measure in measures), values[:, code].tolist(), strict=True))
-            rates.append(Rates(column.name, value, int(members.sum()), int(np.count_nonzero(members)), told))
-        enough = np.array([measure.base(totals) >= min_rows for measure in measures])
-        usable = np.where(enough, values, np.nan)
-        for name, chosen in _gaps_of(measures):
-            gaps.append(_gap(column, name, usable[chosen], draws[:, chosen], confidence))
-    return Fairness(tuple(rates), tuple(gaps), {column.name: column.left_out for column in columns}, replicates, confidence)
-
-
-def rate_rows(found: Fairness) -> list[dict[str, Any]]:
-    """Returns one plain row a category, for CSV or JSON."""
-    return [{"column": r.column, "category": r.category, "rows": r.rows, "groups": r.groups} | dict(r.measures) for r in found.rates]
-
-
-def gap_rows(found: Fairness) -> list[dict[str, Any]]:
-    """Returns one plain row a gap, for CSV or JSON."""
-    return [asdict(gap) for gap in found.gaps]
-
-
 def slice_rows(slices: Iterable[Slice]) -> list[dict[str, Any]]:
     """Returns one plain row a slice, for CSV or JSON; the metrics of all other rows are called `<metric>_elsewhere`."""
     return [
@@ -278,15 +167,6 @@ def slice_rows(slices: Iterable[Slice]) -> list[dict[str, Any]]:
     ]
 
 
-def _checked(task: Task, y: Array, outputs: Array, groups: Array, table: pd.DataFrame) -> tuple[Array, Array]:
-    if task not in LOSS:
-        raise ValueError(f"slices of task {task!r}: expected one of {', '.join(LOSS)}")
-    y, outputs = checked(task, y, outputs)
-    if np.shape(groups) != y.shape or len(table) != len(y):
-        raise ValueError(f"groups of shape {np.shape(groups)} and a table of {len(table)} rows do not fit {len(y)} targets")
-    return y, outputs
-
-
 def _losses(task: Task, y: Array, outputs: Array) -> Floats:
     metric = _metric(task, LOSS[task])
     assert isinstance(metric, Additive)
@@ -295,106 +175,6 @@ def _losses(task: Task, y: Array, outputs: Array) -> Floats:
 
 def _metric(task: Task, name: str) -> Metric:
     return next(metric for metric in METRICS[task] if metric.name == name)
-
-
-def _units(groups: Array, most: int) -> tuple[Ints, Ints, int]:
-    """Returns each row's group, its unit and the number of units; many groups are merged at random, as in `intervals`."""
-    codes, values = pd.factorize(groups, sort=True, use_na_sentinel=False)
-    n_units = min(len(values), most)
-    merged = np.random.default_rng(0).permutation(len(values)) % n_units if n_units < len(values) else np.arange(n_units)
-    return codes, merged[codes].astype(np.int64), n_units
-
-
-# -- columns as codes
-
-
-@dataclass(frozen=True)
-class Coded:
-    """A column's codes (rows,) in bytes, the values that they stand for, and how many categories were left out (code -1)."""
-
-    name: str
-    codes: Ints
-    values: tuple[str, ...]
-    left_out: int
-
-    def reordered(self, order: Ints) -> Coded:
-        return Coded(self.name, self.codes[order], self.values, self.left_out)
-
-
-def coded(name: str, column: pd.Series, min_rows: int) -> Coded:
-    """Returns the bins of a number or a date, else the categories of at least `min_rows` rows; missing values have the last code."""
-    missing = column.isna().to_numpy(dtype=bool)
-    there = column[~missing] if missing.any() else column
-    ordered = _ordered(there)
-    try:
-        found, values, left_out = _categories(there, min_rows) if ordered is None else (*_bins(ordered), 0)
-    except TypeError as error:
-        raise ValueError(f"column {name!r}: expected numbers, dates, booleans or categories: {error}") from error
-    codes = np.full(len(column), len(values), np.int8)
-    codes[~missing] = found
-    return Coded(name, codes, (*values, "missing") if missing.any() else tuple(values), left_out)
-
-
-def _ordered(there: pd.Series) -> Array | None:
-    """Returns numbers as float64 or int64, and dates as datetime64, for which bins make sense; None for categories."""
-    kind = pd.api.types.infer_dtype(there, skipna=True) if there.dtype == object else ""
-    if pd.api.types.is_datetime64_any_dtype(there) or kind in ("date", "datetime", "datetime64"):
-        if isinstance(there.dtype, pd.DatetimeTZDtype):
-            there = there.dt.tz_convert(None)
-        return there.to_numpy().astype("datetime64[us]")  # in UTC; nanoseconds would end in 2262
-    if pd.api.types.is_bool_dtype(there) or isinstance(there.dtype, pd.CategoricalDtype):
-        return None
-    if pd.api.types.is_numeric_dtype(there) or kind in ("integer", "floating", "mixed-integer-float", "decimal"):
-        return there.to_numpy(dtype="int64" if pd.api.types.is_signed_integer_dtype(there) else "float64")
-    return None
-
-
-def _bins(values: Array) -> tuple[Ints, list[str]]:
-    """Returns codes and names of quantile bins that end in values of the column, or of the values where they are few."""
-    if not len(values):
-        return np.empty(0, np.int8), []
-    few = np.unique(values[:1000])
-    few = np.unique(values) if len(few) <= BINS else few
-    ranks = [-(-len(values) * at // BINS) - 1 for at in range(1, BINS)]
-    edges = few[:-1] if len(few) <= BINS else np.unique(np.partition(values, ranks)[ranks])
-    codes = np.zeros(len(values), np.int8)
-    for edge in edges:
-        codes += values > edge
-    used = np.unique(codes)
-    codes = np.searchsorted(used, codes).astype(np.int8)
-    ends = [(values[codes == code].min(), values[codes == code].max()) for code in range(len(used))]
-    return codes, _ranges(ends)
-
-
-def _ranges(ends: Sequence[tuple[Any, Any]]) -> list[str]:
-    """Returns "18 to 25" for each pair of least and greatest value, in as few digits as tell neighbours apart."""
-    flat = [one for pair in ends for one in pair]
-    if isinstance(flat[0], np.datetime64):
-        days = [np.datetime_as_string(one, unit="D") for one in flat]
-        short = days if len(set(days)) == len(set(flat)) else [np.datetime_as_string(one, unit="s").replace("T", " ") for one in flat]
-    elif all(float(one).is_integer() and abs(one) < 1e15 for one in flat):
-        short = [str(int(one)) for one in flat]
-    else:
-        digits = next((d for d in (4, 6, 9) if len({f"{one:.{d}g}" for one in flat}) == len(set(flat))), 17)
-        short = [f"{one:.{digits}g}" for one in flat]
-    return [low if low == high else f"{low} to {high}" for low, high in zip(short[::2], short[1::2], strict=True)]
-
-
-def _categories(there: pd.Series, min_rows: int) -> tuple[Ints, list[str], int]:
-    """Returns codes of the frequent categories, -1 for the others, the names, and how many others there are."""
-    codes, values = pd.factorize(there)
-    counts = np.bincount(codes, minlength=len(values))
-    frequent = np.flatnonzero(counts >= min_rows)
-    names = {at: _category(values[at]) for at in frequent}
-    kept = sorted(names, key=lambda at: (-counts[at], names[at]))[:CATEGORIES]
-    code = np.full(len(values), -1, np.int8)
-    code[kept] = np.arange(len(kept))
-    return code[codes], [names[at] for at in kept], len(values) - len(kept)
-
-
-def _category(value: Any) -> str:
-    name = str(value).lower() if isinstance(value, (bool, np.bool_)) else str(value)
-    return name if len(name) <= NAME else f"{name[: NAME - 1]}…"
 
 
 # -- tests
@@ -606,134 +386,3 @@ def _described(
 
 def _number(value: float) -> str:
     return "undefined" if np.isnan(value) else f"{value:.3g}"
-
-
-# -- rates of categories
-
-
-@dataclass(frozen=True)
-class _Measure:
-    """A sum over rows divided by another: `top` and `base` take totals (..., 1 + parts), rows first; its root where asked.
-
-    `gap` says whether the measure's gap is told.
-    """
-
-    name: str
-    top: Callable[[Floats], Floats]
-    base: Callable[[Floats], Floats]
-    root: bool = False
-    gap: bool = True
-
-    def __call__(self, totals: Floats) -> Floats:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = self.top(totals) / self.base(totals)
-        return np.sqrt(value) if self.root else value
-
-
-def _part(at: int) -> Callable[[Floats], Floats]:
-    return lambda totals: totals[..., at]
-
-
-def _negatives(totals: Floats) -> Floats:
-    negatives: Floats = totals[..., 0] - totals[..., 1]
-    return negatives
-
-
-def _false_positives(totals: Floats) -> Floats:
-    false: Floats = totals[..., 2] - totals[..., 3]
-    return false
-
-
-ODDS = ("true_positive_rate", "false_positive_rate")
-MEASURES: Mapping[Task, tuple[_Measure, ...]] = {
-    "binary": (
-        _Measure("base_rate", _part(1), _part(0), gap=False),
-        _Measure("selection_rate", _part(2), _part(0)),
-        _Measure("true_positive_rate", _part(3), _part(1)),
-        _Measure("false_positive_rate", _false_positives, _negatives),
-        _Measure("mean_predicted", _part(4), _part(0), gap=False),
-        _Measure("error_rate", _part(5), _part(0)),
-    ),
-    "multiclass": (_Measure("accuracy", _part(1), _part(0)),),
-    "regression": (_Measure("mean_error", _part(1), _part(0)), _Measure("rmse", _part(2), _part(0), root=True)),
-}
-
-
-def _parts(task: Task, y: Array, outputs: Array, threshold: float) -> list[Array]:
-    """Returns what `MEASURES` adds up, each (rows,), after the count of rows."""
-    if task == "binary":
-        selected = outputs >= threshold
-        return [y, selected, selected * y, outputs, selected != y]
-    if task == "multiclass":
-        return [predicted_class(task, outputs) == y]
-    return [outputs - y, (outputs - y) ** 2]
-
-
-def _category_sums(column: Coded, parts: Sequence[Array], units: Ints, n_units: int) -> Floats:
-    """Returns (units, categories, 1 + parts)."""
-    count = len(column.values)
-    there = np.flatnonzero(column.codes >= 0)
-    key = units[there] * count + column.codes[there]
-    found = [np.bincount(key, minlength=n_units * count)]
-    found += [np.bincount(key, weights=part[there], minlength=n_units * count) for part in parts]
-    return np.stack(found, axis=-1).astype(np.float64).reshape(n_units, count, 1 + len(parts))
-
-
-def _measured(totals: Floats, measures: Sequence[_Measure]) -> Floats:
-    """Returns (..., measures, categories) of totals (..., categories, 1 + parts)."""
-    return np.stack([measure(totals) for measure in measures], axis=-2)
-
-
-def _resampled(sums: Sequence[Floats], measures: Sequence[_Measure], n_units: int, replicates: int, seed: int) -> list[Floats]:
-    """Returns (replicates, measures, categories) for each column, all columns on the same draws."""
-    rng = np.random.default_rng(seed)
-    found = [np.empty((replicates, len(measures), one.shape[1])) for one in sums]
-    step = max(1, CHUNK // max(n_units, 1))
-    for start in range(0, replicates, step):
-        drawn = [np.bincount(rng.integers(n_units, size=n_units), minlength=n_units) for _ in range(min(step, replicates - start))]
-        weights = np.array(drawn, np.float64)
-        for one, into in zip(sums, found, strict=True):
-            totals = (weights @ one.reshape(n_units, -1)).reshape(len(weights), *one.shape[1:])
-            into[start : start + step] = _measured(totals, measures)
-    return found
-
-
-def _gaps_of(measures: Sequence[_Measure]) -> list[tuple[str, list[int]]]:
-    """Returns the name of each gap and the places of its measures."""
-    names = [measure.name for measure in measures]
-    gaps = [(measure.name, [at]) for at, measure in enumerate(measures) if measure.gap]
-    return gaps + ([("equalized_odds", [names.index(one) for one in ODDS])] if ODDS[0] in names else [])
-
-
-def _gap(column: Coded, name: str, values: Floats, draws: Floats, confidence: float) -> Gap:
-    """Returns the gap of values (M, C), the largest over M measures; draws are (replicates, M, C)."""
-    usable = [np.flatnonzero(~np.isnan(row)) for row in values]
-    spans = [row[at].max() - row[at].min() if len(at) >= 2 else -1.0 for row, at in zip(values, usable, strict=True)]
-    measure = int(np.argmax(spans))
-    if spans[measure] < 0:
-        return Gap(column.name, name, float("nan"), float("nan"), float("nan"), "", "")
-    at, row = usable[measure], values[measure]
-    top, bottom = int(at[np.argmax(row[at])]), int(at[np.argmin(row[at])])
-    largest = np.full(len(draws), np.nan)
-    for m, there in enumerate(usable):
-        deviations = draws[:, m, there] - values[m, there]
-        for c in range(len(there) - 1):
-            differences = deviations[:, c + 1 :] - deviations[:, c : c + 1]
-            largest = np.fmax(largest, np.fmax.reduce(np.abs(differences) / _spread(differences), axis=1))
-    known = largest[~np.isnan(largest)]
-    deviation = draws[:, measure, [top]] - draws[:, measure, [bottom]]
-    reach = float(np.quantile(known, confidence) * _spread(deviation)[0]) if len(known) and top != bottom else float("nan")
-    gap = float(spans[measure])
-    return Gap(
-        column.name, name, gap, max(gap - reach, 0.0) if reach == reach else reach, gap + reach, column.values[top], column.values[bottom]
-    )
-
-
-def _spread(draws: Floats) -> Floats:
-    """Returns (C,) standard deviations over replicates (replicates, C), those undefined left out; nan where there is none."""
-    defined = ~np.isnan(draws)
-    count = defined.sum(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(defined, draws, 0.0).sum(axis=0) / count
-        spread: Floats = np.sqrt(np.where(defined, (draws - mean) ** 2, 0.0).sum(axis=0) / count)
-    return np.where(spread > 1e-12, spread, np.nan)

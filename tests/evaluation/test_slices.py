@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from pipeline.evaluation import slices
+from pipeline.evaluation.fairness import fairness, gap_rows, rate_rows
 from pipeline.evaluation.metrics import compute
-from pipeline.evaluation.slices import fairness, find, gap_rows, rate_rows, sentence, slice_rows
+from pipeline.evaluation.slices import find, sentence, slice_rows
 
 Case = tuple[str, np.ndarray, np.ndarray, np.ndarray, pd.DataFrame]
 CITIES = ["Lima", "Quito", "Oslo", "Bern"]
