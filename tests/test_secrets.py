@@ -123,7 +123,9 @@ def test_this_project_s_own_files_raise_no_alarm():
     listed = subprocess.run(
         ["git", "ls-files", "pipeline", "examples", "docs", "params.yaml", "dvc.yaml", "README.md"], cwd=ROOT, capture_output=True
     )
-    files = [ROOT / name for name in listed.stdout.decode().split() if not name.endswith(".png")] or sorted((ROOT / "pipeline").rglob("*.py"))
+    files = [ROOT / name for name in listed.stdout.decode().split() if not name.endswith(".png")] or sorted(
+        (ROOT / "pipeline").rglob("*.py")
+    )
     assert len(files) > 100
     assert [file.name for file in files if secrets.holds_secret(file.read_text(encoding="utf-8"))] == []
 
