@@ -51,7 +51,7 @@ def run(seed: int, split: SplitParams, evaluate: EvaluateParams, register: Regis
     told = {"verdict": judged.verdict, "reasons": "; ".join(reasons)[:4000]}
     with runs.reopened(paths.RUN, "register") as tracked:
         over = {"over": champion.number if champion else None, "otherwise": register.challenger}
-        tracked.version(paths.PACKAGE, name=register.name, digest=digest, alias=alias, tags=told, **over)
+        tracked.version(paths.PACKAGE, name=register.name, digest=digest, alias=alias, tags=told, when=registry.moment(), **over)
         tracked.tags({"register.verdict": judged.verdict})
     version = tracked.version_of(digest)
     found = {"name": register.name, "digest": digest, "run": tracked.key, "run_id": tracked.id, "skew": skew, "rows_replayed": len(rows)}

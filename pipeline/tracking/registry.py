@@ -57,6 +57,7 @@ def register(
     over: int | None = None,
     otherwise: str | None = None,
     tags: Mapping[str, str] | None = None,
+    when: str = "",
 ) -> int:
     """Register `package` under `name` unless a version with this digest is there; point `alias`, if any, at it.
 
@@ -64,6 +65,7 @@ def register(
         over: the version that had the alias when this one was judged, None for none: where it is another by now, `otherwise`
             is the alias, if any.
         tags: of the version, such as the verdict.
+        when: the moment that is told of the alias; now, where it is empty.
 
     Returns:
         the version's number.
@@ -92,7 +94,7 @@ def register(
         if alias and otherwise and (holder := holding(name, alias)) and holder.number not in (over, number):
             alias = otherwise
         if alias and ((holder := holding(name, alias)) is None or holder.number != number):
-            point(name, alias, number, who="register", why=(tags or {}).get("verdict", ""))
+            point(name, alias, number, who="register", why=(tags or {}).get("verdict", ""), when=when)
     return number
 
 
@@ -138,12 +140,17 @@ def fetch(version: Version, folder: Path) -> Path:
     return Path(store.mlflow().artifacts.download_artifacts(artifact_uri=f"models:/{version.name}/{version.number}", dst_path=str(folder)))
 
 
-def point(name: str, alias: str, number: int, *, who: str, why: str) -> None:
+def point(name: str, alias: str, number: int, *, who: str, why: str, when: str = "") -> None:
     """Give a version an alias, which another loses; the version's tags keep who, when and why."""
     client = store.client()
     client.set_registered_model_alias(name, alias, str(number))
-    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    client.set_model_version_tag(name, str(number), f"{MOVED}{moment}", json.dumps({"alias": alias, "who": who, "why": why}))
+    told = json.dumps({"alias": alias, "who": who, "why": why})
+    client.set_model_version_tag(name, str(number), f"{MOVED}{when or moment()}", told)
+
+
+def moment() -> str:
+    """This moment, in UTC."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @dataclass(frozen=True)
