@@ -334,27 +334,11 @@ def rollback(why: str) -> None:
 
 
 def _move(version: int | None, why: str) -> None:
-    """Give the champion's alias to a version, or to the one that had it before."""
-    from pipeline.tracking import registry, store
+    from pipeline.tracking import registry
 
     register = load(paths.PARAMS).section("register")
-    name, alias = register.name, register.alias
-    with store.lock("registry"):
-        there = {one.number for one in registry.versions(name)}
-        present = registry.holding(name, alias)
-        was = present.number if present else None
-        if version is None:
-            before = [move.number for move in registry.history(name, alias) if move.number != was and move.number in there]
-            if not before:
-                raise UserError(f"rollback: no version of {name} was {alias} before{f' version {was}' if was else ''}")
-            version = before[0]
-        elif version not in there:
-            listed = ", ".join(map(str, sorted(there))) or "none"
-            raise UserError(f"promote: {name} has no version {version}; there are: {listed}")
-        if version == was:
-            raise UserError(f"promote: version {version} of {name} is {alias} already")
-        registry.point(name, alias, version, who=_person(), why=why)
-    click.echo(f"{name}: version {version} is {alias}{f', version {was} no longer' if was else ''}")
+    number, was = registry.move(register.name, register.alias, version, who=_person(), why=why)
+    click.echo(f"{register.name}: version {number} is {register.alias}{f', version {was} no longer' if was else ''}")
 
 
 def _person() -> str:

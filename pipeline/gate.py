@@ -7,7 +7,7 @@ either value.  A model that is only as good as the champion does not replace it:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ from scipy import stats
 from pipeline.data.fitted import Task
 from pipeline.errors import UserError
 from pipeline.evaluation import coding, intervals
-from pipeline.evaluation.metrics import Array, Floats, Metric, main_metric
+from pipeline.evaluation.metrics import Array, Floats, Metric, losses, main_metric
 
 Verdict = Literal["first", "same", "better", "equal", "worse", "unlike", "unknown"]
 FEWEST = 30  # groups of a part: below, its mean loss is hardly known
@@ -57,10 +57,6 @@ class Judgement:
     looked_at: int = 0
     """Parts."""
 
-    def plain(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return asdict(self)
-
 
 def judge(
     task: Task,
@@ -78,7 +74,7 @@ def judge(
     """Compare two models' outputs for the same rows.
 
     Better, or worse, is a main metric whose interval of the difference leaves out 0; worse is also a model that loses
-    much more than the champion on a slice of `table` (the rows' columns as people know them).
+    much more than the champion on a part of `table` (the rows' columns as people know them).
 
     Args:
         y: (rows,), and outputs as `metrics.checked` takes them.
@@ -100,15 +96,6 @@ def judge(
         reasons += [f"worse where {s.column} is {s.value} ({s.rows:,} rows): loss {s.new:.3g} against {s.champion:.3g}" for s in parts[:5]]
     values = {model: {name: i.value for name, i in of.items()} for model, of in found.models.items()}
     return Judgement(verdict, tuple(reasons), lead.name, differences, values["new"], values["champion"], parts, looked_at)
-
-
-def losses(task: Task, y: Array, outputs: Array) -> Floats:
-    """(rows,) log loss in nats, or squared error in the target's units."""
-    y, outputs = np.asarray(y), np.asarray(outputs, dtype="float64")
-    if task in ("regression", "forecast"):
-        return ((outputs - y) ** 2).reshape(len(y), -1).mean(axis=1)
-    chosen = np.where(y == 1, outputs, 1 - outputs) if task == "binary" else outputs[np.arange(len(y)), y]
-    return -np.log(np.clip(chosen, 1e-7, 1))
 
 
 def worse_parts(new: Floats, champion: Floats, groups: Array, table: pd.DataFrame, *, level: float = 0.05) -> tuple[tuple[Part, ...], int]:

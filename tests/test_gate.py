@@ -6,7 +6,6 @@ import pytest
 
 from pipeline import gate
 from pipeline.errors import UserError
-from pipeline.evaluation.intervals import Interval
 
 
 def rows(seed, n=600, groups=200):
@@ -124,9 +123,3 @@ def test_what_is_asked_and_not_there_is_told():
         gate.unmet({"acu": 1}, None, measured, gap, better)
     with pytest.raises(UserError, match=r"register\.beats: no baseline forest; there are: boosting, prior"):
         gate.unmet({}, "forest", measured, gap, better)
-
-
-def test_a_judgement_can_be_kept_as_json():
-    plain = judge(1, new=0.1, champion=0.2).plain()
-    assert isinstance(plain["differences"]["auc"], dict | Interval)
-    assert set(plain) >= {"verdict", "reasons", "metric", "new", "champion", "parts", "looked_at"}

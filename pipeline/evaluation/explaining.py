@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.data.fitted import Preprocessor
 from pipeline.evaluation import fairness, influence, influence_figures, slices
 from pipeline.evaluation.influence import Inputs, Predict
-from pipeline.evaluation.metrics import Additive, Array, Ints
+from pipeline.evaluation.metrics import Additive, Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -106,8 +106,3 @@ def why(
                 influence_figures.dependence(curves, fitted.task),
             )
     return Explained({}, tables, figures)
-
-
-def sampled(fitted: Preprocessor, count: int, seed: int) -> Ints:
-    """The rows for which it is asked why: some thousands, in order."""
-    return influence.sampled(fitted, count, seed=seed)

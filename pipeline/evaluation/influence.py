@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pipeline.data.fitted import Preprocessor, Task
-from pipeline.evaluation.metrics import METRICS, Additive, Array, Floats, Ints, Metric, checked, main_metric, predicted_class
+from pipeline.evaluation.metrics import Additive, Array, Floats, Ints, Metric, checked, loss_metric, losses, main_metric, predicted_class
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,6 @@ ENDS = (0.01, 0.99)  # quantiles between which partial dependence is looked at
 BAND = (0.1, 0.9)
 RUG = np.arange(1, 20) / 20
 OTHER, MISSING = "(all others)", "(missing)"
-LOSS: Mapping[Task, str] = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse", "forecast": "rmse"}
 
 
 # -- permutation importance
@@ -150,14 +149,13 @@ def permutation_importance(
         raise ValueError(f"groups of shape {groups.shape} do not fit targets of shape {np.shape(y)}")
     task, rows = fitted.task, len(groups)
     measured = main_metric(task) if metric is None else metric
-    chosen = _loss(task) if loss is None else loss
-    name = chosen.name if loss is not None else "log loss" if LOSS[task] == "log_loss" else "squared error"
+    name = loss.name if loss is not None else "log loss" if loss_metric(task).name == "log_loss" else "squared error"
     if not rows:
         return Importances((), (), np.nan, name, np.nan, measured.name, 0, 0, repeats, replicates, confidence)
     rng = np.random.default_rng(seed)
     donors = _cycles(rng, rows, repeats)
     y, outputs = checked(task, y, predict(inputs))
-    losses, value = _losses(chosen, y, outputs), measured(y, outputs)
+    before, value = losses(task, y, outputs, metric=loss), measured(y, outputs)
     stand, joint = places(fitted), clusters(fitted, inputs)
     subjects = [*((column,) for column in stand), *joint]
     influence, worse = np.empty((rows, len(subjects))), np.empty(len(subjects))
@@ -166,7 +164,7 @@ def permutation_importance(
         received, given = np.zeros((2, rows))
         for repeat, donor in enumerate(donors):
             _, other = checked(task, y, predict(_permuted(inputs, where, donor)))
-            increase = (_losses(chosen, y, other) - losses) / repeats
+            increase = (losses(task, y, other, metric=loss) - before) / repeats
             received += increase
             given[donor] += increase
             values[repeat] = measured(y, other)
@@ -178,7 +176,7 @@ def permutation_importance(
     singles, together = (
         tuple(sorted(some, key=lambda one: -one.loss)) for some in (found[: len(stand)], found[len(stand) :])
     )  # a stable order: ties stay in that of the inputs
-    told = float(losses.mean()), name, value, measured.name, rows, n_groups, repeats, replicates, confidence
+    told = float(before.mean()), name, value, measured.name, rows, n_groups, repeats, replicates, confidence
     return Importances(singles, together, *told)
 
 
@@ -214,16 +212,6 @@ def importance_rows(found: Importances) -> list[dict[str, Any]]:
         | {f"{found.metric_name}_worse_by": one.metric}
         for one in (*found.columns, *found.clusters)
     ]
-
-
-def _loss(task: Task) -> Additive:
-    metric = next(metric for metric in METRICS[task] if metric.name == LOSS[task])
-    assert isinstance(metric, Additive)
-    return metric
-
-
-def _losses(loss: Additive, y: Array, outputs: Array) -> Floats:
-    return np.asarray(loss.parts(y, outputs)[:, 0], np.float64)
 
 
 def _cycles(rng: np.random.Generator, rows: int, repeats: int) -> Ints:

@@ -318,6 +318,25 @@ def main_metric(task: Task) -> Metric:
     return METRICS[task][0]
 
 
+LOSS: Mapping[Task, str] = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse", "forecast": "rmse"}
+
+
+def loss_metric(task: Task) -> Additive:
+    """Returns the metric whose first part is the loss of a row."""
+    found = next(metric for metric in METRICS[task] if metric.name == LOSS[task])
+    assert isinstance(found, Additive)
+    return found
+
+
+def losses(task: Task, y: Array, outputs: Array, *, metric: Additive | None = None) -> Floats:
+    """Returns (rows,) log loss in nats, or squared error in the target's units (of a forecast, its mean over steps and targets).
+
+    Args:
+        metric: whose first part is taken instead.
+    """
+    return np.asarray((metric or loss_metric(task)).parts(y, outputs)[:, 0], np.float64)
+
+
 def checked(task: Task, y: Array, outputs: Array) -> tuple[Array, Array]:
     """Returns `y` as indices or float64 and `outputs` as float64.
 

@@ -23,11 +23,10 @@ from scipy import stats
 
 from pipeline.data.fitted import Task
 from pipeline.evaluation.coding import Coded, checked_rows, coded, units_of
-from pipeline.evaluation.metrics import METRICS, Additive, Array, Floats, Ints, Metric
+from pipeline.evaluation.metrics import LOSS, METRICS, Array, Floats, Ints, Metric, losses
 
 PAIRED = 8  # slices of a column that enter pairs, those that look worst alone
 UNITS = 4096  # more groups are merged for the tests, which gives the standard error a noise of 1 / sqrt(2 * 4096) = 1.1%
-LOSS: Mapping[Task, str] = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}  # the metric whose parts are the loss
 SHOWN: Mapping[Task, tuple[str, ...]] = {
     "binary": ("auc", "accuracy"),
     "multiclass": ("log_loss", "accuracy"),
@@ -121,7 +120,7 @@ def find(
     y, outputs = y[order], outputs[order]
     codes, units, n_units = units_of(np.asarray(groups)[order], UNITS)
     columns = [coded(str(name), table.iloc[:, at], min_rows).reordered(order) for at, name in enumerate(table.columns)]
-    loss = _losses(task, y, outputs)
+    loss = losses(task, y, outputs)
     moments = partial(_moments, units=units, n_units=n_units, loss=loss - loss.mean())
     enough = _Enough(min_rows, max(min_groups, 2))
 
@@ -165,12 +164,6 @@ def slice_rows(slices: Iterable[Slice]) -> list[dict[str, Any]]:
         | {f"{name}_elsewhere": value for name, value in one.elsewhere.items()}
         for one in slices
     ]
-
-
-def _losses(task: Task, y: Array, outputs: Array) -> Floats:
-    metric = _metric(task, LOSS[task])
-    assert isinstance(metric, Additive)
-    return np.asarray(metric.parts(y, outputs)[:, 0], np.float64)
 
 
 def _metric(task: Task, name: str) -> Metric:

@@ -69,7 +69,7 @@ def beyond_defaults(params: Mapping[str, str]) -> dict[str, tuple[str, str]]:
 
 def plain(run: Found) -> dict[str, Any]:
     """A run for JSON, its times in ISO 8601 UTC."""
-    times = {k: None if (ms := getattr(run, k)) is None else _at(ms).isoformat(timespec="milliseconds") for k in ("start", "end")}
+    times = {k: None if (ms := getattr(run, k)) is None else moment(ms).isoformat(timespec="milliseconds") for k in ("start", "end")}
     return {**dataclasses.asdict(run), **times}
 
 
@@ -92,5 +92,6 @@ def rows_of(one: Mapping[str, Any]) -> str:
     return f"{rows:,}" if isinstance(rows, int) else "?"
 
 
-def _at(ms: int) -> datetime:
+def moment(ms: int) -> datetime:
+    """A moment in ms since 1970, in UTC."""
     return datetime.fromtimestamp(ms / 1000, UTC)

@@ -6,10 +6,10 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pipeline.history.comparing import beyond_defaults, differences, differing, inside, main_metric, rows_of
+from pipeline.history.comparing import beyond_defaults, differences, differing, inside, main_metric, moment, rows_of
 from pipeline.summary import number, spread
 from pipeline.tracking.reading import Found
 
@@ -85,7 +85,9 @@ def ago(then: int, now: int) -> str:
     minutes = (now - then) // 60_000
     if minutes < 1:
         return "just now"
-    return f"{minutes} min ago" if minutes < 60 else f"{minutes // 60} h ago" if minutes < 48 * 60 else f"{_local(then):%Y-%m-%d}"
+    return (
+        f"{minutes} min ago" if minutes < 60 else f"{minutes // 60} h ago" if minutes < 48 * 60 else f"{moment(then).astimezone():%Y-%m-%d}"
+    )
 
 
 def duration(ms: int) -> str:
@@ -120,11 +122,12 @@ def show(
     """All that a reader wants to know of a run."""
     tags = run.tags
     commit = tags.get("git.commit", "-")[:12] + (f" on {tags['git.branch']}" if "git.branch" in tags else "")
+    began = moment(run.start).astimezone()
     took = f", took {duration(run.end - run.start)}" if run.end else ""
     machine = [f"{name.removeprefix('machine.')} {tags[name]}" for name in tags if name.startswith(("machine.", "gpu", "device"))]
     about = {
         "run": f"{run.key} ({run.name})", "MLflow id": run.run_id, "experiment": run.experiment, "status": status(run),
-        "when": f"{_local(run.start):%Y-%m-%d %H:%M:%S} ({ago(run.start, now)}){took}", "command": tags.get("mlflow.source.name"),
+        "when": f"{began:%Y-%m-%d %H:%M:%S} ({ago(run.start, now)}){took}", "command": tags.get("mlflow.source.name"),
         "code": commit + (", with uncommitted changes" if tags.get("git.dirty") == "true" else ""), "machine": ", ".join(machine),
         "python": ", ".join([tags.get("python", "-"), *([f"lock {tags['lock']}"] if "lock" in tags else [])]),
         "network": tags.get("family"), "model": ", ".join(versions), "artifacts": ", ".join(artifacts),
@@ -163,16 +166,18 @@ def show(
 def versions(found: Sequence[Version], moves: Sequence[Move], alias: str) -> list[Grid]:
     """Registered versions, and who held the alias when."""
     rows = [
-        (str(one.number), ", ".join(one.aliases), one.tags.get("verdict", ""), _moment(one.created), one.tags.get("reasons", ""))
+        (
+            str(one.number),
+            ", ".join(one.aliases),
+            one.tags.get("verdict", ""),
+            f"{moment(one.created).astimezone():%Y-%m-%d %H:%M}",
+            one.tags.get("reasons", ""),
+        )
         for one in found
     ]
-    told = [(move.when[:16].replace("T", " "), str(move.number), move.who, move.why) for move in moves]
+    told = [(f"{datetime.fromisoformat(move.when).astimezone():%Y-%m-%d %H:%M}", str(move.number), move.who, move.why) for move in moves]
     grids = [Grid("", rows, (">version", "alias", "verdict", "registered", "why"))]
     return grids + ([Grid("", told, (f"{alias} since", ">version", "by", "why"))] if told else [])
-
-
-def _moment(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def console(stream: Any = None) -> Console:
@@ -217,7 +222,3 @@ def _number(value: float, sign: str = "") -> str:
 
 def _text(value: Any) -> str:
     return "-" if value is None else _number(value) if isinstance(value, float) else str(value)
-
-
-def _local(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC).astimezone()

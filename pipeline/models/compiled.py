@@ -23,10 +23,8 @@ KEPT = 8  # at a time: each holds a network, its optimizer and its graph
 LARGEST = 2_000_000  # parameters of all that are kept, but for the one in use
 # keys of train that no graph holds: they decide which rows come when, at which rate, and for how long
 OUTSIDE = {"epochs", "learning_rate", "schedule", "warmup_epochs", "patience", "early_stopping", "augment"}
-LIVE = {
-    "model": {"dropout"},
-    "train": {"weight_decay"},
-}  # on TensorFlow a graph reads these from variables; whether they are zero is compiled
+# on TensorFlow a graph reads these from variables; whether they are zero is compiled
+LIVE = {"model": {"dropout"}, "train": {"weight_decay"}}
 
 
 @dataclass(frozen=True)

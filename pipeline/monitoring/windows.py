@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data.fitted import Preprocessor
-from pipeline.evaluation.metrics import PROBABILITY_FLOOR
+from pipeline.evaluation import metrics
 from pipeline.monitoring.drift import Kind
 from pipeline.monitoring.watching import course, features
 
@@ -111,12 +111,10 @@ def labels(target: pd.Series, fitted: Preprocessor) -> np.ndarray:
 
 def losses(target: np.ndarray, outputs: np.ndarray, fitted: Preprocessor) -> np.ndarray:
     """Log loss (nats) or squared error of each row, nan where there is no label."""
-    if fitted.task == "regression":
-        return (target - outputs) ** 2
     known = ~np.isnan(target)
-    codes = np.where(known, target, 0).astype(int)
-    probability = np.where(codes == 1, outputs, 1 - outputs) if outputs.ndim == 1 else outputs[np.arange(len(codes)), codes]
-    return np.where(known, -np.log(np.clip(probability, PROBABILITY_FLOOR, 1.0)), np.nan)
+    filled = np.where(known, target, 0)
+    found = metrics.losses(fitted.task, filled if fitted.task == "regression" else filled.astype(int), outputs)
+    return np.where(known, found, np.nan)
 
 
 def sample(rows: Window, most: int) -> Window:

@@ -122,11 +122,11 @@ def _explained(
     fitted: Preprocessor, test: Side, judged: Judged, answers: np.ndarray, predict: Predict, seed: int, evaluate: EvaluateParams
 ) -> Explained:
     """Parts of the test rows on which the network is worse, its errors, and what it answers by."""
-    from pipeline.evaluation import explaining
+    from pipeline.evaluation import explaining, influence
     from pipeline.models.feeding import inputs
 
     settings: dict[str, Any] = {"replicates": evaluate.replicates, "confidence": evaluate.confidence, "seed": seed}
-    some = explaining.sampled(fitted, len(judged.truth), seed)
+    some = influence.sampled(fitted, len(judged.truth), seed=seed)
     asked = predict, inputs(test, fitted, some), judged.truth[some], judged.groups[some]
     if fitted.forecast:
         return explaining.why(fitted, *asked, None, **settings, metric=judged.metric)

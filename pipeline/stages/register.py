@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,14 @@ HEAVY_REPLAYED = 1_000  # where rows hold pictures, sounds, texts or sequences
 WINDOWS_REPLAYED = 20  # of a forecast
 WINDOWS_JUDGED = 200
 EXAMPLES = 3  # rows kept in the package as an example of a request
+Replayed = tuple[pd.DataFrame, np.ndarray, Any]  # raw rows, the outputs for them, which of all they are
 
 
 def run(seed: int, split: SplitParams, evaluate: EvaluateParams, register: RegisterParams) -> None:
     """Write models/package, replay raw test rows through it and the champion, register it once per content, write reports/register.json."""
     fitted = Preprocessor.from_json(paths.FITTED.read_text(encoding="utf-8"))
-    rows, expected, _ = _windows(fitted, WINDOWS_REPLAYED) if fitted.forecast else _rows(fitted)
+    replayed = _windows(fitted, WINDOWS_REPLAYED) if fitted.forecast else _rows(fitted)
+    rows, expected, _ = replayed
     shutil.rmtree(paths.PACKAGE, ignore_errors=True)
     example = rows[list(packaging.columns(fitted))].head(fitted.forecast.look_back if fitted.forecast else EXAMPLES)
     digest = packaging.build(paths.PACKAGE, fitted, example)
@@ -41,30 +44,35 @@ def run(seed: int, split: SplitParams, evaluate: EvaluateParams, register: Regis
     what = f"{len(expected)} test windows" if fitted.forecast else f"{len(rows)} raw test rows"
     log.info("%s replayed in a fresh process: largest difference %.1e", what, max(skew.values()))
 
-    champion, judged = _judged(fitted, digest, seed, split, evaluate, register)
+    champion, judged = _judged(fitted, digest, replayed, seed, split, evaluate, register)
     lacking = _lacking(fitted, register)
     accepted = judged.verdict == "same" or (judged.verdict in register.accept and not lacking)
     alias: str | None = register.alias if accepted else register.challenger
     if os.environ.get("DVC_EXP_NAME"):
         alias = None  # an experiment moves no alias
     reasons = [*judged.reasons, *lacking]
-    told = {"verdict": judged.verdict, "reasons": "; ".join(reasons)[:4000]}
+    # a rerun of the champion says nothing new of it: its verdict stays
+    told = {} if judged.verdict == "same" else {"verdict": judged.verdict, "reasons": "; ".join(reasons)[:4000]}
     with runs.reopened(paths.RUN, "register") as tracked:
         over = {"over": champion.number if champion else None, "otherwise": register.challenger}
         tracked.version(paths.PACKAGE, name=register.name, digest=digest, alias=alias, tags=told, when=registry.moment(), **over)
         tracked.tags({"register.verdict": judged.verdict})
     version = tracked.version_of(digest)
     found = {"name": register.name, "digest": digest, "run": tracked.key, "run_id": tracked.id, "skew": skew, "rows_replayed": len(rows)}
-    found |= {"judgement": judged.plain() | {"reasons": reasons, "accepted": accepted, "champion_version": champion and champion.number}}
+    found |= {"judgement": asdict(judged) | {"reasons": reasons, "accepted": accepted, "champion_version": champion and champion.number}}
     files.write_json(paths.REGISTERED, found | ({"version": version, "alias": alias} if version else {}))
     state = f"version {version}{f', {alias}' if alias else ''}" if version else "is registered once the store is back"
     log.info("%s %s: %s%s", register.name, state, judged.verdict, f" ({'; '.join(reasons)})" if reasons else "")
 
 
 def _judged(
-    fitted: Preprocessor, digest: str, seed: int, split: SplitParams, evaluate: EvaluateParams, register: RegisterParams
+    fitted: Preprocessor, digest: str, replayed: Replayed, seed: int, split: SplitParams, evaluate: EvaluateParams, register: RegisterParams
 ) -> tuple[registry.Version | None, gate.Judgement]:
-    """The champion, and what its comparison with the new model found, both scored anew on the present test rows."""
+    """The champion, and what its comparison with the new model found, both scored anew on the present test rows.
+
+    Args:
+        replayed: test rows for which the new package was found to give what evaluate measured.
+    """
     champion, reason = None, "it was away lately" if sending.known_away() else ""
     try:
         champion = None if reason else registry.holding(register.name, register.alias)
@@ -77,7 +85,7 @@ def _judged(
         return None, gate.Judgement("first", ())
     if champion.tags.get("digest") == digest:
         return champion, gate.Judgement("same", ())
-    rows, new, some = _windows(fitted, WINDOWS_JUDGED) if fitted.forecast else _rows(fitted)
+    rows, new, some = _windows(fitted, WINDOWS_JUDGED) if fitted.forecast else replayed
     step = fitted.forecast.look_back if fitted.forecast else None
     try:
         with tempfile.TemporaryDirectory(prefix="pipeline-") as folder:
@@ -119,7 +127,7 @@ def _forecast_metrics(fitted: Preprocessor, train: Side) -> tuple[metrics.Metric
     return tuple(metrics.forecast_metrics(scales.deviation, scales.naive))
 
 
-def _rows(fitted: Preprocessor) -> tuple[pd.DataFrame, np.ndarray, slice]:
+def _rows(fitted: Preprocessor) -> Replayed:
     """Raw test rows, the network's outputs for them as evaluate measured them, and which of all they are."""
     most = REPLAYED if set(fitted.all_columns) == set(fitted.columns) else HEAVY_REPLAYED
     with engine() as backend:
@@ -127,7 +135,7 @@ def _rows(fitted: Preprocessor) -> tuple[pd.DataFrame, np.ndarray, slice]:
     return rows, np.load(paths.OUTPUTS, mmap_mode="r")[:most], slice(0, most)
 
 
-def _windows(fitted: Preprocessor, most: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+def _windows(fitted: Preprocessor, most: int) -> Replayed:
     """The same for some windows of a forecast, evenly drawn."""
     assert fitted.forecast is not None
     outputs = np.load(paths.OUTPUTS, mmap_mode="r")

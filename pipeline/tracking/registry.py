@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import UserError
 from pipeline.tracking import store
 
 MOVED = "alias moved "  # begins the tags that tell of it
@@ -146,6 +147,32 @@ def point(name: str, alias: str, number: int, *, who: str, why: str, when: str =
     client.set_registered_model_alias(name, alias, str(number))
     told = json.dumps({"alias": alias, "who": who, "why": why})
     client.set_model_version_tag(name, str(number), f"{MOVED}{when or moment()}", told)
+
+
+def move(name: str, alias: str, number: int | None, *, who: str, why: str) -> tuple[int, int | None]:
+    """Give an alias to a version, or, where that is None, to the one that had it before the present one.
+
+    Returns:
+        the version that has it now, and that which had it, if any.
+
+    Raises:
+        UserError: there is no such version, or it has the alias already.
+    """
+    with store.lock("registry"):
+        there = {one.number for one in versions(name)}
+        present = holding(name, alias)
+        was = present.number if present else None
+        if number is None:
+            before = [moved.number for moved in history(name, alias) if moved.number != was and moved.number in there]
+            if not before:
+                raise UserError(f"rollback: no version of {name} was {alias} before{f' version {was}' if was else ''}")
+            number = before[0]
+        elif number not in there:
+            raise UserError(f"promote: {name} has no version {number}; there are: {', '.join(map(str, sorted(there))) or 'none'}")
+        if number == was:
+            raise UserError(f"promote: version {number} of {name} is {alias} already")
+        point(name, alias, number, who=who, why=why)
+    return number, was
 
 
 def moment() -> str:
