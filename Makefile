@@ -15,7 +15,7 @@ run: $(READY)   ## build the environment and run the pipeline that params.yaml d
 	pipeline run
 
 test: $(READY)  ## build the environment and run the tests
-	python -m pytest -q
+	python -m pytest -q -n 2 --dist loadfile
 
 check: $(VENV)/requirements-check.lock.ready  ## lint, types and the slower tests
 	ruff check .

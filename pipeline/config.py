@@ -541,6 +541,16 @@ class EvaluateParams(Section):
     """Coverage of the intervals."""
     block: int | None = Field(None, ge=1)
     """Steps of a forecast's windows that are resampled together, since windows overlap; null takes two horizons."""
+    calibration: Literal["auto", "none", "temperature", "isotonic"] = "auto"
+    """How probabilities are calibrated on validation: auto keeps the better one (isotonic for two classes alone) where it surely helps."""
+    threshold: Annotated[float, Field(ge=0, le=1)] | str = "auto"
+    """Of two classes, the probability from which the second is answered; or a metric (f1, accuracy) or cost, by which it is chosen on
+    validation; auto goes by costs where there are any, else takes 0.5."""
+    costs: Table[Table[float]] = {}
+    """What mistakes cost, by true and answered class: `{sick: {healthy: 20}}`; what is not named costs 1. With more than two classes the
+    answer of least expected cost is given."""
+    coverage: Share = 0.9
+    """Of a number's interval in an answer: the share of true values inside."""
     protected: tuple[str, ...] = ()
     """Columns whose categories the network should treat alike, such as sex or region: their rates and gaps are reported."""
 

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from pipeline.data.fitted import Task
 from pipeline.errors import UserError
@@ -20,7 +19,7 @@ from pipeline.evaluation import coding, intervals
 from pipeline.evaluation.metrics import Array, Floats, Metric, losses, main_metric
 
 Verdict = Literal["first", "same", "better", "equal", "worse", "unlike", "unknown"]
-FEWEST = 30  # groups of a part: below, its mean loss is hardly known
+NOISE = 1e-6  # of the champion's value: as far apart may be the same model, computed in batches of other sizes
 HARM = 0.1  # of the champion's loss on all rows: a part may lose so much more before it counts
 
 
@@ -66,7 +65,7 @@ def judge(
     groups: Array,
     table: pd.DataFrame | None = None,
     *,
-    metrics: Sequence[Metric] | None = None,
+    metrics: Mapping[str, Sequence[Metric]] | None = None,
     replicates: int,
     confidence: float,
     seed: int,
@@ -79,16 +78,17 @@ def judge(
     Args:
         y: (rows,), and outputs as `metrics.checked` takes them.
         groups: (rows,) of codes; rows with an equal code are drawn together.
-        metrics: the task's where None; the first decides.
+        metrics: of "new" and of "champion", by how each answers classes; the task's where None; the first decides.
     """
-    lead = metrics[0] if metrics else main_metric(task)
+    lead = metrics["new"][0] if metrics else main_metric(task)
     found = intervals.bootstrap(
         task, y, {"new": new, "champion": champion}, groups, replicates=replicates, confidence=confidence, seed=seed, metrics=metrics
     )
     differences = found.differences["champion"]
     gap, sign = differences[lead.name], 1 if lead.higher_is_better else -1
     low, high = sorted((sign * gap.low, sign * gap.high)) if gap.low == gap.low else (-np.inf, np.inf)
-    verdict: Verdict = "better" if low > 0 else "worse" if high < 0 else "equal"
+    same = abs(gap.value) <= NOISE * abs(found.models["champion"][lead.name].value)
+    verdict: Verdict = "equal" if same else "better" if low > 0 else "worse" if high < 0 else "equal"
     reasons = [f"{lead.name} {gap.value:+.4g} [{gap.low:+.4g}, {gap.high:+.4g}] against the champion on {found.rows:,} held-out rows"]
     parts, looked_at = ((), 0) if table is None else worse_parts(losses(task, y, new), losses(task, y, champion), groups, table)
     if parts:
@@ -109,10 +109,10 @@ def worse_parts(new: Floats, champion: Floats, groups: Array, table: pd.DataFram
     _, groups = np.unique(np.asarray(groups), return_inverse=True)
     found: list[Part] = []
     for column in table.columns:
-        coded = coding.coded(str(column), table[column], FEWEST)
+        coded = coding.coded(str(column), table[column], intervals.FEWEST)
         for code, name in enumerate(coded.values):
             rows = np.flatnonzero(coded.codes == code)
-            if (p := _larger(difference[rows], groups[rows])) is not None:
+            if (p := intervals.above_zero(difference[rows], groups[rows])) is not None:
                 found.append(Part(str(column), name, len(rows), float(new[rows].mean()), float(champion[rows].mean()), p))
     found.sort(key=lambda one: one.p)
     least, kept, corrected = HARM * float(champion.mean()), [], 0.0
@@ -121,17 +121,6 @@ def worse_parts(new: Floats, champion: Floats, groups: Array, table: pd.DataFram
         if corrected <= level and one.new - one.champion > least:
             kept.append(Part(one.column, one.value, one.rows, one.new, one.champion, corrected))
     return tuple(kept), len(found)
-
-
-def _larger(difference: Floats, groups: Array) -> float | None:
-    """The p value of a mean above 0, by sums over groups; None with too few of them."""
-    _, codes, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    if len(counts) < FEWEST:
-        return None
-    mean = difference.mean()
-    residual = np.bincount(codes, difference) - mean * counts
-    error = np.sqrt(len(counts) / (len(counts) - 1) * np.sum(residual**2)) / len(difference)
-    return float(stats.t.sf(mean / error, len(counts) - 1)) if error > 0 else float(mean <= 0)
 
 
 def unmet(

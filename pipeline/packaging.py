@@ -13,11 +13,12 @@ import pandas as pd
 
 from pipeline import fresh, lineage, paths
 from pipeline.data import asking
-from pipeline.data.fitted import Preprocessor
+from pipeline.data.fitted import Preprocessor, Task
 from pipeline.imports import HOME, closure
+from pipeline.models.answers import Answers
 from pipeline.tracking import registry
 
-FILES = (paths.MODEL, paths.FITTED, paths.SCHEMA, paths.CLEAN_SQL, paths.CLEAN_PLAIN_SQL)
+FILES = (paths.MODEL, paths.ANSWERS, paths.FITTED, paths.SCHEMA, paths.CLEAN_SQL, paths.CLEAN_PLAIN_SQL)
 REQUIREMENTS = ("mlflow", "tensorflow", "keras", "duckdb", "numpy", "pandas", "pyarrow")
 MEDIA_REQUIREMENTS = {"text": ("tokenizers",), "image": ("pillow",), "audio": ("soundfile", "scipy")}
 TOLERANCE = 1e-6
@@ -52,12 +53,20 @@ def columns(fitted: Preprocessor) -> tuple[str, ...]:
 def _signature(fitted: Preprocessor, example: pd.DataFrame) -> dict[str, str]:
     """The answer's columns and their MLflow types."""
     if not fitted.forecast:
-        outputs = {"prediction": "double" if fitted.task == "regression" else "string"}
-        return outputs | {f"probability of {name}": "double" for name in fitted.target.classes}
+        if fitted.task == "regression":
+            return dict.fromkeys(("prediction", "low", "high"), "double")
+        return {"prediction": "string"} | {f"probability of {name}": "double" for name in fitted.target.classes}
     schema = {column["name"]: column for column in json.loads(paths.SCHEMA.read_text(encoding="utf-8"))["columns"]}
     series = {fitted.forecast.series: "any"} if fitted.forecast.series else {}
     time = {fitted.forecast.time: "datetime" if schema[fitted.forecast.time]["kind"] == "datetime" else "double"}
-    return series | time | {target.column: "double" for target in fitted.forecast.targets}
+    names = [name for target in fitted.forecast.targets for name in (target.column, f"low of {target.column}", f"high of {target.column}")]
+    return series | time | dict.fromkeys(names, "double")
+
+
+def answers(package: Path, task: Task) -> Answers:
+    """How a package's outputs become answers; as they are where it is from before that was learnt."""
+    file = package / "artifacts" / "files" / paths.ANSWERS.name
+    return Answers.read(file) if file.exists() else Answers(task)
 
 
 def check(package: Path, fitted: Preprocessor, rows: pd.DataFrame, expected: np.ndarray) -> dict[str, float]:

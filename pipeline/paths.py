@@ -32,6 +32,7 @@ LINEAGE = MODELS / "lineage"  # what the training came from
 PACKAGE = MODELS / "package"
 METRICS = REPORTS / "evaluate" / "metrics.json"
 OUTPUTS = REPORTS / "evaluate" / "outputs.npy"  # of the network, in the order of the test rows
+ANSWERS = REPORTS / "evaluate" / "answers.json"  # how the network's outputs become answers, learnt on validation
 REGISTERED = REPORTS / "register.json"
 MONITORED = REPORTS / "monitor" / "summary.json"
 INDEX = REPORTS / "index.html"

@@ -17,6 +17,7 @@ from pipeline.data import asking
 from pipeline.data.frozen import Frozen
 from pipeline.errors import UserError
 from pipeline.models import heads
+from pipeline.models.answers import Answers
 
 BATCH = 8192
 PREPARED = 2**17  # rows of a table whose inputs are held at once
@@ -24,7 +25,7 @@ HEAVY_BATCH = 256  # of pictures, sounds, texts and sequences
 
 
 class Model:
-    """The files of a package: model.keras, preprocessor.json, schema.json, clean.sql, clean_plain.sql.
+    """The files of a package: model.keras, answers.json, preprocessor.json, schema.json, clean.sql, clean_plain.sql.
 
     Example:
         >>> Model(Path("models/package/artifacts/files")).predict(rows)  # doctest: +SKIP
@@ -34,6 +35,7 @@ class Model:
         self.frozen = Frozen(files)
         self.fitted = self.frozen.fitted
         self.written = asking.formats(files)
+        self.answers = Answers.read(files / "answers.json")
         self.network = keras.models.load_model(files / "model.keras", compile=False, safe_mode=True)
         self.inputs = [tensor.name for tensor in self.network.inputs]
 
@@ -43,9 +45,11 @@ class Model:
         Pictures and sounds are bytes, or paths of files; sequences are lists of numbers, one column a channel.
 
         Returns:
-            One row each: `prediction` (the more probable class, or the number in the target's units) and, for classes,
-            `probability of <class>`.  For a forecast, whose rows are the last steps of one or several series, the steps
-            that follow: the series, the time, and each target in its units, under the columns' own names.
+            One row each: `prediction` (the class answered, or the number in the target's units) and, for classes,
+            `probability of <class>`, for numbers `low` and `high`, between which the true value lies with the chance
+            `answers.coverage` (nan where validation had too few rows to say).  For a forecast, whose rows are the last
+            steps of one or several series, the steps that follow: the series, the time, and each target in its units,
+            under the columns' own names, with `low of <target>` and `high of <target>`.
 
         Raises:
             UserError: a column is not there or holds values of another type; a forecast gets too few rows, or steps are missing.
@@ -54,16 +58,15 @@ class Model:
             return self._forecast(rows)
         outputs = self.outputs(rows)
         if self.fitted.task == "regression":
-            return pd.DataFrame({"prediction": outputs})
+            low, high = self._between(outputs)
+            return pd.DataFrame({"prediction": outputs, "low": low, "high": high})
         probabilities = np.column_stack([1 - outputs, outputs]) if self.fitted.task == "binary" else outputs
         classes = self.fitted.target.classes
-        # ties go to the second of two classes, as a threshold of 0.5 does
-        best = (outputs >= 0.5).astype(int) if self.fitted.task == "binary" else probabilities.argmax(axis=1)
         columns = {f"probability of {name}": probabilities[:, at] for at, name in enumerate(classes)}
-        return pd.DataFrame({"prediction": np.asarray(classes, dtype=object)[best], **columns})
+        return pd.DataFrame({"prediction": np.asarray(classes, dtype=object)[self.answers.decide(outputs)], **columns})
 
     def outputs(self, rows: pd.DataFrame) -> np.ndarray:
-        """The network's outputs for raw rows (for a forecast, for the window of each series): see `heads.predictions`."""
+        """The network's calibrated outputs for raw rows (for a forecast, for the window of each series): see `heads.predictions`."""
         if self.fitted.forecast:
             return self._steps(rows, asking.windows(rows, self.fitted.forecast, self.written))
         rows = self._opened(rows)
@@ -74,7 +77,7 @@ class Model:
             inputs = self.frozen.prepare(some, self.inputs)
             batches = range(0, max(len(some), 1), BATCH)
             parts += [self._asked({name: block[at : at + BATCH] for name, block in inputs.items()}) for at in batches]
-        return heads.predictions(np.concatenate(parts), self.fitted)
+        return self.answers.calibrated(heads.predictions(np.concatenate(parts), self.fitted))
 
     def prepare(self, rows: pd.DataFrame) -> dict[str, np.ndarray]:
         """Every input that the data have for raw rows, whether the network reads it or not: see `Encoder.shapes`."""
@@ -93,7 +96,15 @@ class Model:
         if asked.series is not None:
             answer[str(forecast.series)] = np.repeat(np.asarray(asked.series, dtype=object), forecast.horizon)
         answer[forecast.time] = np.concatenate([np.asarray(coming) for coming in asked.times])
-        return pd.DataFrame(answer | {target.column: steps[:, :, at].ravel() for at, target in enumerate(forecast.targets)})
+        ends = self._between(steps)
+        for at, target in enumerate(forecast.targets):
+            answer[target.column] = steps[:, :, at].ravel()
+            answer |= {f"{end} of {target.column}": values[:, :, at].ravel() for end, values in zip(("low", "high"), ends, strict=True)}
+        return pd.DataFrame(answer)
+
+    def _between(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        ends = self.answers.between(outputs)
+        return ends if ends is not None else (np.full(outputs.shape, np.nan),) * 2
 
     def _steps(self, rows: pd.DataFrame, asked: asking.Asked) -> np.ndarray:
         used = np.unique(asked.rows)

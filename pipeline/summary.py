@@ -8,9 +8,9 @@ from typing import Any
 from pipeline import files, paths
 from pipeline.tracking import store
 
-LOWER_IS_BETTER = {"log_loss", "brier", "rmse", "mae", "mse_scaled", "mae_scaled", "mase"}
+LOWER_IS_BETTER = {"log_loss", "brier", "ece", "cost", "rmse", "mae", "mse_scaled", "mae_scaled", "mase"}
 SHOWN = {"auc": "AUC", "auc_ovr": "AUC (one vs rest)", "log_loss": "log loss", "brier": "Brier score", "f1": "F1", "macro_f1": "macro F1"}
-SHOWN |= {"rmse": "RMSE", "mae": "MAE", "r2": "R²", "average_precision": "average precision"}
+SHOWN |= {"ece": "ECE", "rmse": "RMSE", "mae": "MAE", "r2": "R²", "average_precision": "average precision"}
 SHOWN |= {"mse_scaled": "MSE (scaled)", "mae_scaled": "MAE (scaled)", "mase": "MASE"}
 BESIDE = ("boosting", "linear")  # the baseline that is named first, where it is there
 
@@ -28,6 +28,7 @@ def facts() -> dict[str, Any]:
         "run": files.read_json(paths.RUN),
         "test": files.read_json(paths.METRICS.with_name("intervals.json")),
         "parts": files.read_json(paths.METRICS.with_name("slices.json")),
+        "answers": files.read_json(paths.METRICS.with_name("quality.json")),
         "registered": files.read_json(paths.REGISTERED),
         "monitored": files.read_json(paths.MONITORED),
     }
@@ -68,6 +69,29 @@ def against(found: dict[str, Any], other: str) -> str:
     better, worse = (ends[0] > 0, ends[1] < 0) if metric not in LOWER_IS_BETTER else (ends[1] < 0, ends[0] > 0)
     verdict = "better than" if better else "worse than" if worse else "not surely different from"
     return f"{verdict} {NAMES[other]} ({SHOWN.get(metric, metric)} {number(value, '+')} {spread(*ends, sign='+')})"
+
+
+def answered(found: dict[str, Any]) -> str:
+    """How the network's outputs become answers, and how well these keep what they say, in words."""
+    quality = found["answers"]
+    if "method" not in quality:
+        if quality["coverage"] is None:
+            return "No intervals: validation has too few rows for them."
+        coverage, width = (quality[name] for name in ("coverage", "width"))
+        ends = "" if coverage["low"] is None else f" [{coverage['low']:.1%}, {coverage['high']:.1%}]"
+        return (
+            f"Intervals: asked to hold {quality['asked']:.0%} of true values, they hold {coverage['value']:.1%}{ends} of those of test; "
+            f"{number(width['value'])} wide on average."
+        )
+    before, after = (number(quality[when]["ece"]) for when in ("before", "after"))
+    if quality["method"] == "none":
+        told = f"Probabilities are told as the network gives them, since no calibration surely helped on validation: ECE {after}."
+    else:
+        by = f"temperature {quality['temperature']:.3g}" if quality["method"] == "temperature" else "isotonic regression"
+        told = f"Probabilities are calibrated on validation, by {by}: ECE {after}, {before} without."
+    parts = ", ".join(f"{name} {number(quality['after'][name])}" for name in ("reliability", "resolution", "uncertainty"))
+    least = f" The second class is answered from {quality['threshold']:.3g} on." if found["schema"]["task"] == "binary" else ""
+    return f"{told} Parts of the Brier score: {parts}.{least}"
 
 
 NAMES = {"boosting": "gradient boosting", "linear": "a linear model", "prior": "the prior"}

@@ -89,7 +89,10 @@ def test_the_first_model_is_champion_and_parts_of_its_test_rows_are_looked_at(fi
     assert "Where it is worse" in page
     importance = pd.read_csv(finished.folder / "reports/evaluate/importance.csv")
     assert {"age", "income", "city", "member", "since"} <= set(importance.iloc[:, 0])
-    for name in ("importance.png", "dependence.png", "dependence.csv", "confident_errors.csv", "label_errors.csv"):
+    assert "Probabilities are " in page
+    assert "Disturbed rows: " in page
+    pictures = ("importance.png", "dependence.png", "robustness.png", "calibration.png")
+    for name in (*pictures, "dependence.csv", "confident_errors.csv", "label_errors.csv", "robustness.csv"):
         assert (finished.folder / "reports/evaluate" / name).stat().st_size > 10
 
 
@@ -106,7 +109,7 @@ def test_a_protected_column_that_is_not_there_is_named(copied):
 def test_metrics_and_plots_say_something(finished):
     shown = json.loads(finished.dvc("metrics", "show", "--json").stdout)
     data = shown[""]["data"]["reports/evaluate/metrics.json"]["data"]
-    assert set(data["test"]) == {"auc", "log_loss", "brier", "accuracy", "f1", "average_precision"}
+    assert set(data["test"]) == {"auc", "log_loss", "brier", "accuracy", "f1", "average_precision", "ece"}
     assert set(data["baseline"]) == {"prior", "linear", "boosting"}
     plots = json.loads(finished.dvc("plots", "show", "--json", "-o", str(finished.folder / ".dvc/tmp/plots")).stdout)
     assert {"learning curves", "trials", "roc", "precision and recall"} <= set(plots.get("data", plots))

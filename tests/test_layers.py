@@ -103,7 +103,8 @@ def test_what_a_model_package_carries_is_small_and_needs_few_libraries():
         for file in ("asking", "audio", "encoding", "fitted", "frozen", "image", "media", "numeric", "sequence", "starts", "text")
     }
     assert {name(file) for file in carried if file.name != "__init__.py"} == modalities | {
-        "predict.py", "pyfunc.py", "errors.py", *(f"models/{file}.py" for file in ("heads", "instance", "layers", "members", "steps")),
+        "predict.py", "pyfunc.py", "errors.py",
+        *(f"models/{file}.py" for file in ("answers", "heads", "instance", "layers", "members", "steps")),
     }  # fmt: skip
     third_party = libraries(*carried) - set(sys.stdlib_module_names) - {"pipeline"}
     only_where_there_are_such_columns = {"PIL", "scipy", "soundfile", "tokenizers"}

@@ -11,6 +11,7 @@ from pipeline.config import ModelParams
 from pipeline.data import arrays
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError
+from pipeline.models.answers import Answers
 from pipeline.models.build import build, save
 from pipeline.models.fit import inputs, outputs
 from pipeline.packaging import FILES
@@ -25,6 +26,8 @@ def model(small):
     fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text())
     paths.MODELS.mkdir()
     paths.FITTED.write_text(fitted.to_json())
+    paths.ANSWERS.parent.mkdir(parents=True)
+    paths.ANSWERS.write_text(Answers("binary").to_json())
     save(build(fitted, ModelParams(layers=1, width=8, bins=4, embedding=2), seed=1), paths.MODEL)
     for file in FILES:
         (small / "files").mkdir(exist_ok=True)

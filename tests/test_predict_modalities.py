@@ -16,6 +16,7 @@ from pipeline.data import arrays, replaying
 from pipeline.data.engine import engine
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError
+from pipeline.models.answers import Answers
 from pipeline.models.build import build, save, serving
 from pipeline.models.fit import outputs
 from pipeline.params_file import load
@@ -59,6 +60,8 @@ def packaged(fitted: Preprocessor, **model: object) -> Model:
     network = build(fitted, ModelParams(layers=1, width=8, heads=2, bins=4, embedding=2, **model), seed=1)
     save(serving(network), paths.MODEL)
     paths.FITTED.write_text(fitted.to_json())
+    paths.ANSWERS.parent.mkdir(parents=True, exist_ok=True)
+    paths.ANSWERS.write_text(Answers(fitted.task).to_json())
     files = Path("files")
     files.mkdir(exist_ok=True)
     for file in packaging.FILES:
@@ -130,7 +133,11 @@ def test_windows_replayed_from_raw_rows_give_what_the_arrays_give(workspace, wri
     answers = [model.predict(raw.iloc[at : at + 6]) for at in range(0, len(raw), 6)]
     np.testing.assert_allclose(packaging.outputs(fitted, pd.concat(answers)), expected, rtol=1e-5)
     first = answers[0]
-    assert list(first) == ["shop", "day", "sold", "open"]
+    assert list(first) == [
+        "shop",
+        "day",
+        *(name for target in ("sold", "open") for name in (target, f"low of {target}", f"high of {target}")),
+    ]
     seen = pd.to_datetime(raw["day"].iloc[:6])
     assert list(first["day"]) == [seen.max() + pd.Timedelta(days=step) for step in (1, 2)]
 

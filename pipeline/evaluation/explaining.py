@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pipeline.data.fitted import Preprocessor
-from pipeline.evaluation import fairness, influence, influence_figures, slices
+from pipeline.evaluation import calibration, fairness, influence, influence_figures, robustness, robustness_figures, slices
 from pipeline.evaluation.influence import Inputs, Predict
-from pipeline.evaluation.metrics import Additive, Array
+from pipeline.evaluation.metrics import Additive, Array, Metric
+from pipeline.models.answers import Answers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +28,9 @@ class Explained:
     tables: Mapping[str, Rows] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
 
+    def __or__(self, other: Explained) -> Explained:
+        return Explained({**self.parts, **other.parts}, {**self.tables, **other.tables}, {**self.figures, **other.figures})
+
 
 def rows(
     fitted: Preprocessor,
@@ -35,6 +39,7 @@ def rows(
     groups: Array,
     table: pd.DataFrame,
     *,
+    answers: Answers,
     protected: Sequence[str],
     replicates: int,
     confidence: float,
@@ -43,19 +48,19 @@ def rows(
     """Parts of the rows, gaps between the categories of protected columns, confident errors, and labels that look wrong.
 
     Args:
-        y: (rows,), and outputs as the metrics take them; groups: (rows,) of codes.
+        y: (rows,), and outputs as the metrics take them; groups: (rows,) of codes; answers: how classes are answered.
         table: the rows' columns as people know them.
 
     Raises:
         ValueError: as `slices.find`.
     """
-    found = slices.find(fitted.task, y, outputs, groups, table)
+    found = slices.find(fitted.task, y, outputs, groups, table, metrics=calibration.decided(answers))
     facts = {name: getattr(found, name) for name in ("looked_at", "too_small", "named", "explained", "loss")}
     parts: dict[str, Any] = {"worse": [slices.sentence(fitted.task, one) for one in found.worse], **facts}
     tables = {"slices": slices.slice_rows(found.worse or found.all_singles)}
     if protected:
         settings: dict[str, Any] = {"replicates": replicates, "confidence": confidence, "seed": seed}
-        fair = fairness.fairness(fitted.task, y, outputs, table, protected, groups, **settings)
+        fair = fairness.fairness(fitted.task, y, outputs, table, protected, groups, decide=answers.decide, **settings)
         parts["gaps"], tables["fairness"] = fairness.gap_rows(fair), fairness.rate_rows(fair)
     classes = fitted.target.classes
     wrong = influence.error_rows(influence.confident_errors(fitted.task, y, outputs, groups), classes)
@@ -67,6 +72,27 @@ def rows(
 
 def _shown(table: pd.DataFrame, row: int) -> dict[str, Any]:
     return {f"value of {name}": None if pd.isna(value) else value for name, value in table.iloc[row].items()}
+
+
+def disturbed(
+    fitted: Preprocessor,
+    predict: Predict,
+    given: Inputs,
+    y: Array,
+    groups: Array,
+    *,
+    replicates: int,
+    confidence: float,
+    seed: int,
+    metric: Metric,
+) -> Explained:
+    """What the metric loses on rows disturbed as in production: noise, missing and unseen values, what befalls pictures and texts."""
+    settings: dict[str, Any] = {"replicates": replicates, "confidence": confidence, "seed": seed}
+    found = robustness.robustness(predict, fitted, given, y, groups, **settings, metrics=[metric])
+    if not found.effects:
+        return Explained()
+    facts, rows = {"disturbed": robustness.sentence(found)}, robustness.rows_of(found)
+    return Explained(facts, {"robustness": rows}, {"robustness": robustness_figures.robustness(found)})
 
 
 def why(

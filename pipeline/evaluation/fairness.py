@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import pandas as pd
 from pipeline.data.fitted import Task
 from pipeline.evaluation.coding import Coded, checked_rows, coded, units_of
 from pipeline.evaluation.intervals import CHUNK, MAX_UNITS
-from pipeline.evaluation.metrics import THRESHOLD, Array, Floats, Ints, predicted_class
+from pipeline.evaluation.metrics import Array, Decide, Floats, Ints, predicted_class
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def fairness(
     protected: Sequence[str],
     groups: Array,
     *,
-    threshold: float = THRESHOLD,
+    decide: Decide | None = None,
     replicates: int = 1000,
     confidence: float = 0.95,
     seed: int,
@@ -73,7 +74,7 @@ def fairness(
 ) -> Fairness:
     """Returns rates of each category of the protected columns, and their gaps.
 
-    Binary: a row is selected where its probability is at least `threshold`.  The gap of the selection rate is the
+    Binary: a row is selected where the second class is answered.  The gap of the selection rate is the
     demographic parity difference, that of the true positive rate the equal opportunity difference, and `equalized_odds` is
     the larger of the gaps of true and false positive rates (Hardt et al. 2016).  Multiclass: accuracy.  Regression:
     mean error (prediction less target) and RMSE, in the target's units.  Numbers and dates are taken in quantile bins, and
@@ -87,6 +88,7 @@ def fairness(
 
     Args:
         protected: columns of `table`.
+        decide: how classes are answered; by default as `metrics.predicted_class`.
         min_rows: fewest rows that a rate is a share of for its category to count in a gap, such as positives for the true
             positive rate.
 
@@ -96,7 +98,7 @@ def fairness(
     unknown = [name for name in protected if name not in table.columns]
     if unknown:
         raise ValueError(f"protected columns {', '.join(unknown)} are not among {', '.join(map(str, table.columns))}")
-    measures, parts = MEASURES[task], _parts(task, y, outputs, threshold)
+    measures, parts = MEASURES[task], _parts(task, y, outputs, decide or partial(predicted_class, task))
     codes, units, n_units = units_of(np.asarray(groups), MAX_UNITS)
     columns = [coded(name, table[name], 1) for name in protected]
     sums = [_category_sums(column, parts, units, n_units) for column in columns]
@@ -174,13 +176,13 @@ MEASURES: Mapping[Task, tuple[_Measure, ...]] = {
 }
 
 
-def _parts(task: Task, y: Array, outputs: Array, threshold: float) -> list[Array]:
+def _parts(task: Task, y: Array, outputs: Array, decide: Decide) -> list[Array]:
     """Returns what `MEASURES` adds up, each (rows,), after the count of rows."""
     if task == "binary":
-        selected = outputs >= threshold
+        selected = decide(outputs) == 1
         return [y, selected, selected * y, outputs, selected != y]
     if task == "multiclass":
-        return [predicted_class(task, outputs) == y]
+        return [decide(outputs) == y]
     return [outputs - y, (outputs - y) ** 2]
 
 

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
-from pipeline.evaluation.metrics import Array, Floats, compute
+from pipeline.evaluation.metrics import Array, Floats, compute, top_label
 
 Table = dict[str, Floats]  # column -> values, all of one length
 
@@ -69,12 +69,10 @@ def calibration_points(y: Array, probability: Array) -> Table:
     which takes rows as independent.
     """
     edges = np.unique(np.quantile(probability, np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS))
-    bins = np.searchsorted(edges, probability, side="right")
-    rows: Array = np.bincount(bins)
-    filled = np.flatnonzero(rows)
-    rows = rows[filled].astype(np.float64)
-    predicted = np.bincount(bins, weights=probability)[filled] / rows
-    observed = np.bincount(bins, weights=y)[filled] / rows
+    bins = np.unique(np.searchsorted(edges, probability, side="right"), return_inverse=True)[1]
+    rows: Array = np.bincount(bins).astype(np.float64)
+    predicted = np.bincount(bins, weights=probability) / rows
+    observed = np.bincount(bins, weights=y) / rows
     centre = (observed + Z**2 / (2 * rows)) / (1 + Z**2 / rows)
     half = Z / (1 + Z**2 / rows) * np.sqrt(observed * (1 - observed) / rows + Z**2 / (4 * rows**2))
     low, high = np.minimum(centre - half, observed), np.maximum(centre + half, observed)  # of 0 or 1 they differ by rounding alone
@@ -104,7 +102,7 @@ def calibration(y: Array, outputs_by_model: Mapping[str, Array]) -> Figure:
     curve.plot([0, 1], [0, 1], color=FAINT, zorder=1)
     gaps = {}
     for (name, outputs), colour in zip(outputs_by_model.items(), COLOURS, strict=False):
-        event, probability = (y, outputs) if outputs.ndim == 1 else (outputs.argmax(axis=1) == y, outputs.max(axis=1))
+        event, probability = (y, outputs) if outputs.ndim == 1 else top_label(y, outputs)
         points = calibration_points(event, probability)
         gaps[name] = np.average(np.abs(points["predicted"] - points["observed"]), weights=points["rows"])
         bars = np.stack([points["observed"] - points["low"], points["high"] - points["observed"]])

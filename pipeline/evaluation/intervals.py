@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from pipeline.data.fitted import Task
-from pipeline.evaluation.metrics import METRICS, Array, Floats, Ints, Metric, checked
+from pipeline.evaluation.metrics import METRICS, Additive, Array, Floats, Ints, Metric, checked
 
 MAX_UNITS = 20_000  # more groups are merged, which gives the standard error a noise of 1 / sqrt(2 * 20,000) = 0.5%
+FEWEST = 30  # groups, below which a mean over them is hardly known
 CHUNK = 2**22  # weights evaluated at once, 32 MiB
 
 
@@ -57,9 +60,11 @@ def bootstrap(
     replicates: int = 1000,
     confidence: float = 0.95,
     seed: int,
-    metrics: Sequence[Metric] | None = None,
+    metrics: Sequence[Metric] | Mapping[str, Sequence[Metric]] | None = None,
 ) -> Intervals:
     """Returns percentile intervals of every metric (the task's where None) for every model, and of the first less each other.
+
+    Models that answer classes differently have metrics of their own, of equal names in equal order.
 
     `groups` is (rows,) of codes; rows with an equal code are drawn together.  Each replicate draws as many groups as
     there are, with replacement.  The result depends on the arguments alone.  With few groups (below some twenty)
@@ -74,7 +79,8 @@ def bootstrap(
     """
     if not outputs_by_model:
         raise ValueError("no model to evaluate")
-    measured = METRICS[task] if metrics is None else metrics
+    own = metrics if isinstance(metrics, Mapping) else dict.fromkeys(outputs_by_model, METRICS[task] if metrics is None else metrics)
+    measured = own[next(iter(outputs_by_model))]
     groups = np.asarray(groups)
     if groups.shape != np.shape(y)[:1]:
         raise ValueError(f"groups of shape {groups.shape} do not fit targets of shape {np.shape(y)}")
@@ -84,7 +90,7 @@ def bootstrap(
     evaluators = {}
     for model, outputs in outputs_by_model.items():
         y_checked, outputs = checked(task, y, outputs)
-        for metric in measured:
+        for metric in own[model]:
             evaluators[model, metric.name] = metric.prepare(y_checked, outputs, units, n_units)
     values = {key: float(evaluate(np.ones((1, n_units)))[0]) for key, evaluate in evaluators.items()}
     drawn = replicates if n_units >= 2 else 0
@@ -114,6 +120,25 @@ def bootstrap(
         replicates=replicates,
         confidence=confidence,
     )
+
+
+def means(values: Mapping[str, Array], groups: Array, **settings: Any) -> dict[str, Interval]:
+    """Returns the mean of each (rows,) of values, with intervals as `bootstrap` makes them by its settings."""
+    told = Additive("mean", True, "", lambda y, outputs: outputs[:, None], lambda totals: totals[..., 1] / totals[..., 0])
+    nothing = np.zeros(len(groups))
+    found = bootstrap("regression", nothing, values, groups, metrics=[told], **settings)
+    return {name: of["mean"] for name, of in found.models.items()}
+
+
+def above_zero(values: Array, groups: Array) -> float | None:
+    """Returns the p value of a mean of (rows,) values above 0: one-sided, t, by sums over groups; None with fewer than 30 of them."""
+    _, codes, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(counts) < FEWEST:
+        return None
+    mean = values.mean()
+    residual = np.bincount(codes, values) - mean * counts
+    error = np.sqrt(len(counts) / (len(counts) - 1) * np.sum(residual**2)) / len(values)
+    return float(stats.t.sf(mean / error, len(counts) - 1)) if error > 0 else float(mean <= 0)
 
 
 def _units(groups: Array, rng: np.random.Generator) -> tuple[Ints, int, int]:

@@ -19,21 +19,24 @@ depend on the weights of the units; what it returns maps weights (replicates, un
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.fitted import Task
+from pipeline.models.answers import Answers
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer[Any]]
+Decide = Callable[[Array], Ints]  # (rows,) or (rows, classes) of outputs -> (rows,) codes of answered classes
 Evaluate = Callable[[Floats], Floats]  # (replicates, units) weights -> (replicates,) values
 
 PROBABILITY_FLOOR = 1e-7  # log loss clips here, about the resolution of float32: one sure mistake costs 16.1, not infinity
-THRESHOLD = 0.5
+BINS = 15  # of probabilities, equally wide (Guo et al. 2017)
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,17 @@ def _average_precision(positive: Array, score: Array, units: Ints) -> Evaluate:
 
 def predicted_class(task: Task, outputs: Array) -> Ints:
     """Returns (rows,) classes: probability at least 0.5 (binary), or the most probable, the first among equals."""
-    return (outputs >= THRESHOLD).astype(np.intp) if task == "binary" else np.argmax(outputs, axis=1)
+    return Answers(task).decide(outputs)
+
+
+def top_label(y: Array, outputs: Array) -> tuple[Array, Floats]:
+    """Returns whether the most probable of several classes is the true one, and its probability: (rows,) both (Guo et al. 2017)."""
+    return (outputs.argmax(axis=1) == y).astype(np.float64), outputs.max(axis=1)
+
+
+def probability_bins(probability: Array) -> Ints:
+    """Returns (rows,) codes of equally wide bins."""
+    return np.minimum(np.asarray(probability * BINS).astype(np.intp), BINS - 1)
 
 
 def confusion(y: Array, predicted: Array, classes: int) -> NDArray[np.int64]:
@@ -175,14 +188,27 @@ def _brier(y: Array, outputs: Array) -> Array:
     return brier[:, None]
 
 
-def _correct(y: Array, outputs: Array) -> Array:
-    correct: Array = predicted_class("binary" if outputs.ndim == 1 else "multiclass", outputs) == y
+def _bin_gaps(y: Array, outputs: Array) -> Array:
+    """Returns (rows, bins): event less probability, in the column of the row's bin."""
+    event, probability = (y, outputs) if outputs.ndim == 1 else top_label(y, outputs)
+    gaps = np.zeros((len(y), BINS))
+    gaps[np.arange(len(y)), probability_bins(probability)] = event - probability
+    return gaps
+
+
+def _bin_error(totals: Floats) -> Floats:
+    error: Floats = np.abs(totals[..., 1:]).sum(axis=-1) / totals[..., 0]
+    return error
+
+
+def _correct(y: Array, outputs: Array, decide: Decide) -> Array:
+    correct: Array = decide(outputs) == y
     return correct[:, None]
 
 
-def _f1_counts(y: Array, outputs: Array) -> Array:
+def _f1_counts(y: Array, outputs: Array, decide: Decide) -> Array:
     """Returns (rows, 2): true positive, and positive in truth plus positive in prediction (2 TP + FP + FN in sum)."""
-    predicted = predicted_class("binary", outputs)
+    predicted = decide(outputs)
     return np.stack([predicted * y, predicted + y], axis=1)
 
 
@@ -191,10 +217,10 @@ def _f1(totals: Floats) -> Floats:
     return f1
 
 
-def _macro_f1_counts(y: Array, outputs: Array) -> Array:
+def _macro_f1_counts(y: Array, outputs: Array, decide: Decide) -> Array:
     """Returns (rows, 2 * classes) in bytes: the two counts of `_f1_counts` for each class."""
     rows, classes = outputs.shape
-    predicted, row = predicted_class("multiclass", outputs), np.arange(rows)
+    predicted, row = decide(outputs), np.arange(rows)
     counts = np.zeros((rows, 2 * classes), np.uint8)
     counts[row, y] = predicted == y
     counts[row, classes + y] += 1
@@ -253,25 +279,36 @@ def _absolute_steps(y: Array, outputs: Array) -> Array:
     return _steps_mean(np.abs(y - outputs))
 
 
-_ACCURACY = Additive("accuracy", True, "Share of rows whose predicted class is the true one.", _correct, _mean)
+DECIDED: Mapping[Task, Mapping[str, Callable[..., Array]]] = {
+    "binary": {"accuracy": _correct, "f1": _f1_counts},
+    "multiclass": {"accuracy": _correct, "macro_f1": _macro_f1_counts},
+}  # metrics of answered classes: what their parts are, by who decides
+_CALIBRATION = "Mean distance of probability and frequency, over 15 equally wide bins of the {} probability (expected calibration error)."
 _SURPRISE = "Mean of minus the natural logarithm of the probability given to the true class (at least 1e-7)."
 _LOG_LOSS = Additive("log_loss", False, _SURPRISE, _log_loss, _mean)
+
+
+def _decided(task: Task, name: str, definition: str, value: Callable[[Floats], Floats]) -> Additive:
+    return Additive(name, True, definition, partial(DECIDED[task][name], decide=partial(predicted_class, task)), value)
+
 
 METRICS: Mapping[Task, tuple[Metric, ...]] = {
     "binary": (
         Ranked("auc", True, "Probability that a random positive row is scored above a random negative one.", _auc),
         _LOG_LOSS,
         Additive("brier", False, "Mean squared difference of probability and outcome (0 or 1).", _brier, _mean),
-        _ACCURACY,
-        Additive("f1", True, "Harmonic mean of precision and recall at threshold 0.5.", _f1_counts, _f1),
+        _decided("binary", "accuracy", "Share of rows whose answered class is the true one.", _mean),
+        _decided("binary", "f1", "Harmonic mean of precision and recall of the answered class.", _f1),
         Ranked("average_precision", True, "Mean precision at the scores of the positive rows.", _average_precision),
+        Additive("ece", False, _CALIBRATION.format("second class's"), _bin_gaps, _bin_error),
     ),
     "multiclass": (
         _LOG_LOSS,
         Additive("brier", False, "Mean squared differences summed over classes, 0 to 2.", _brier, _mean),
-        _ACCURACY,
-        Additive("macro_f1", True, "Mean F1 of the classes in truth or prediction.", _macro_f1_counts, _macro_f1),
+        _decided("multiclass", "accuracy", "Share of rows whose answered class is the true one.", _mean),
+        _decided("multiclass", "macro_f1", "Mean F1 of the classes in truth or answer.", _macro_f1),
         Ranked("auc_ovr", True, "Mean AUC of each class against the rest; undefined if a class has no row.", _auc),
+        Additive("ece", False, _CALIBRATION.format("most probable class's"), _bin_gaps, _bin_error),
     ),
     "regression": (
         Additive("rmse", False, "Root of the mean squared error, in the target's units.", _squared_error, _root_mean),
@@ -285,6 +322,17 @@ METRICS: Mapping[Task, tuple[Metric, ...]] = {
         Additive("mae", False, "Mean absolute error over windows, steps and targets, in their units.", _absolute_steps, _mean),
     ),
 }
+
+
+def deciding(task: Task, decide: Decide) -> tuple[Metric, ...]:
+    """Returns the metrics of a task of classes, those of answered classes by this decision."""
+    parts = DECIDED[task]
+    return tuple(
+        replace(metric, parts=partial(parts[metric.name], decide=decide))
+        if isinstance(metric, Additive) and metric.name in parts
+        else metric
+        for metric in METRICS[task]
+    )
 
 
 def forecast_metrics(deviation: Floats, naive: Floats) -> tuple[Metric, ...]:

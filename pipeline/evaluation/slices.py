@@ -84,6 +84,7 @@ def find(
     groups: Array,
     table: pd.DataFrame,
     *,
+    metrics: Sequence[Metric] | None = None,
     level: float = 0.05,
     min_effect: float = 0.1,
     min_rows: int = 50,
@@ -103,6 +104,7 @@ def find(
     is left out if its rows outside a named pair are not worse (at `level`, uncorrected, or by `min_effect`).
 
     Args:
+        metrics: that slices are described by; the task's where None.
         level: the false discovery rate.
         min_effect: least (loss - rest) of a slice that is named, in units of the mean loss of all rows.
         min_rows: fewest rows of a slice, and of the rows it is compared with.
@@ -132,7 +134,8 @@ def find(
     named = [one for one in tested if one.q <= level and one.gap >= least and one.gap > 0]
     explained = {parent for one in named for parent, left in zip(one.parents, one.left, strict=True) if left.p > level or left.gap < least}
     kept = sorted((one for one in named if one.key not in explained), key=_surest)
-    describe = partial(_described, task, y, outputs, codes, loss, columns)
+    shown = [metric for metric in metrics or METRICS[task] if metric.name in SHOWN[task]]
+    describe = partial(_described, shown, y, outputs, codes, loss, columns)
     return Found(
         looked_at=len(tested),
         candidates=len(tested) + skipped,
@@ -164,10 +167,6 @@ def slice_rows(slices: Iterable[Slice]) -> list[dict[str, Any]]:
         | {f"{name}_elsewhere": value for name, value in one.elsewhere.items()}
         for one in slices
     ]
-
-
-def _metric(task: Task, name: str) -> Metric:
-    return next(metric for metric in METRICS[task] if metric.name == name)
 
 
 # -- tests
@@ -355,13 +354,20 @@ def _adjusted(singles: Floats, pairs: Floats, n_pairs: int) -> Floats:
 
 
 def _described(
-    task: Task, y: Array, outputs: Array, codes: Ints, loss: Floats, columns: Sequence[Coded], one: _Tested, *, elsewhere: bool = False
+    shown: Sequence[Metric],
+    y: Array,
+    outputs: Array,
+    codes: Ints,
+    loss: Floats,
+    columns: Sequence[Coded],
+    one: _Tested,
+    *,
+    elsewhere: bool = False,
 ) -> Slice:
     """Returns a tested slice with its size, mean losses and metrics."""
     chosen = np.all([columns[at].codes == code for at, code in one.key], axis=0)
     rows, others = np.flatnonzero(chosen), np.flatnonzero(~chosen)
     mean, rest = float(loss[rows].mean()), float(loss[others].mean())
-    shown = [_metric(task, name) for name in SHOWN[task]]
     return Slice(
         columns=tuple(columns[at].name for at, _ in one.key),
         name=" and ".join(f"{columns[at].name} {columns[at].values[code]}" for at, code in one.key),

@@ -12,7 +12,7 @@ from pipeline.errors import UserError
 from pipeline.summary import LOWER_IS_BETTER
 from pipeline.tracking.reading import Found, nearest
 
-LOWER = LOWER_IS_BETTER | {"loss", "ece", "cost", "seconds"}
+LOWER = LOWER_IS_BETTER | {"loss", "seconds"}
 COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
     "~": lambda value, part: part in value,

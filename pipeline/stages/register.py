@@ -20,7 +20,8 @@ from pipeline.data.arrays import Side
 from pipeline.data.engine import engine
 from pipeline.data.fitted import Preprocessor
 from pipeline.data.schema import Schema
-from pipeline.evaluation import forecasting, metrics
+from pipeline.evaluation import calibration, forecasting, metrics
+from pipeline.models.answers import Answers
 from pipeline.tracking import registry, runs, sending, store
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ def run(seed: int, split: SplitParams, evaluate: EvaluateParams, register: Regis
     log.info("%s replayed in a fresh process: largest difference %.1e", what, max(skew.values()))
 
     champion, judged = _judged(fitted, digest, replayed, seed, split, evaluate, register)
-    lacking = _lacking(fitted, register)
+    lacking = _lacking(register)
     accepted = judged.verdict == "same" or (judged.verdict in register.accept and not lacking)
     alias: str | None = register.alias if accepted else register.challenger
     if os.environ.get("DVC_EXP_NAME"):
@@ -90,6 +91,7 @@ def _judged(
     try:
         with tempfile.TemporaryDirectory(prefix="pipeline-") as folder:
             package = registry.fetch(champion, Path(folder))
+            theirs_by = packaging.answers(package, fitted.task)
             (answer,) = fresh.answers(package, rows, [(list(rows.columns), None, step)])
         theirs = packaging.outputs(fitted, answer)
         if theirs.shape != new.shape:
@@ -100,7 +102,7 @@ def _judged(
     settings: dict[str, Any] = {"replicates": evaluate.replicates, "confidence": evaluate.confidence, "seed": seed}
     with prepared.sides(fitted, split, ("train", "test")) as sides:
         if fitted.forecast:
-            settings |= {"metrics": _forecast_metrics(fitted, sides["train"])}
+            settings["metrics"] = dict.fromkeys(("new", "champion"), _forecast_metrics(fitted, sides["train"]))
             y = forecasting.future(sides["test"], fitted.forecast)[some]
             groups = forecasting.blocks_of(sides["test"], evaluate.block or 2 * fitted.forecast.horizon)[some]
             table = None
@@ -108,17 +110,16 @@ def _judged(
             y, groups = (np.asarray(block)[: len(new)] for block in (sides["test"].target, sides["test"].group))
             schema = Schema.from_json(paths.SCHEMA.read_text(encoding="utf-8"))
             table = pd.read_parquet(paths.SPLIT / "test" / paths.ROWS, columns=schema.compared()).head(len(new))
+            ours_by = Answers.read(paths.ANSWERS)
+            settings["metrics"] = {name: calibration.decided(by, ours_by.costs) for name, by in (("new", ours_by), ("champion", theirs_by))}
     return champion, gate.judge(fitted.task, y, new, theirs, groups, table, **settings)
 
 
-def _lacking(fitted: Preprocessor, register: RegisterParams) -> list[str]:
+def _lacking(register: RegisterParams) -> list[str]:
     """What params ask of a champion and this model has not, by the figures of evaluate."""
     found = files.read_json(paths.METRICS.with_name("intervals.json"))
     values = {name: interval["value"] for name, interval in found["models"]["network"].items()}
-    directions = {metric.name: metric.higher_is_better for metric in metrics.METRICS[fitted.task]}
-    return gate.unmet(
-        register.require, register.beats, values, found["differences"], {name: directions.get(name, False) for name in values}
-    )
+    return gate.unmet(register.require, register.beats, values, found["differences"], found["higher_is_better"])
 
 
 def _forecast_metrics(fitted: Preprocessor, train: Side) -> tuple[metrics.Metric, ...]:

@@ -10,7 +10,10 @@ import jinja2
 from pipeline import files, paths, summary
 
 log = logging.getLogger(__name__)
-PICTURES = ("forecast", "error_by_step", "roc", "residuals", "calibration", "precision_recall", "confusion", "importance", "dependence")
+PICTURES = (
+    "forecast", "error_by_step", "roc", "residuals", "calibration", "precision_recall", "confusion", "importance", "dependence",
+    "robustness", "attribution",
+)  # fmt: skip
 
 
 def run() -> None:
@@ -24,6 +27,7 @@ def run() -> None:
         result=summary.result(found),
         verdicts=[summary.against(found, other) for other in found["test"]["differences"]],
         watched=summary.watched(found),
+        answered=summary.answered(found),
         swept=paths.BEST.with_name("index.html").exists(),
         names=summary.NAMES,
         number=summary.number,

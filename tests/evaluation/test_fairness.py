@@ -35,7 +35,7 @@ def test_rates_by_hand() -> None:
 
 
 def test_threshold_decides_who_is_selected() -> None:
-    found = fairness("binary", Y, P, SEX, ["sex"], np.arange(10), threshold=0.3, seed=0, replicates=5)
+    found = fairness("binary", Y, P, SEX, ["sex"], np.arange(10), decide=lambda p: (p >= 0.3).astype(int), seed=0, replicates=5)
     assert {r.category: r.measures["selection_rate"] for r in found.rates} == {"f": 0.75, "m": 0.75, "missing": 1}
 
 

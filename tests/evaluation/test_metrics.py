@@ -30,6 +30,13 @@ def regression_rows(rows: int = 300) -> tuple[np.ndarray, np.ndarray]:
     return y, y + rng.normal(0, 60, rows)
 
 
+def expected_calibration_error(event: np.ndarray, probability: np.ndarray, w: np.ndarray | None) -> float:
+    w = np.ones(len(event)) if w is None else w
+    inside = [(probability >= at / 15) & ((probability < (at + 1) / 15) | (at == 14)) for at in range(15)]
+    gaps = [abs(np.average(event[rows] - probability[rows], weights=w[rows])) * w[rows].sum() for rows in inside if w[rows].sum()]
+    return sum(gaps) / w.sum()
+
+
 def scikit_learn(task: str, y: np.ndarray, outputs: np.ndarray, w: np.ndarray | None) -> dict[str, float]:
     if task == "binary":
         predicted: Any = outputs >= 0.5
@@ -40,6 +47,7 @@ def scikit_learn(task: str, y: np.ndarray, outputs: np.ndarray, w: np.ndarray | 
             "accuracy": sk.accuracy_score(y, predicted, sample_weight=w),
             "f1": sk.f1_score(y, predicted, sample_weight=w),
             "average_precision": sk.average_precision_score(y, outputs, sample_weight=w),
+            "ece": expected_calibration_error(y, outputs, w),
         }
     if task == "multiclass":
         predicted = outputs.argmax(axis=1)
@@ -49,6 +57,7 @@ def scikit_learn(task: str, y: np.ndarray, outputs: np.ndarray, w: np.ndarray | 
             "accuracy": sk.accuracy_score(y, predicted, sample_weight=w),
             "macro_f1": sk.f1_score(y, predicted, average="macro", sample_weight=w),
             "auc_ovr": sk.roc_auc_score(y, outputs, multi_class="ovr", sample_weight=w),
+            "ece": expected_calibration_error((predicted == y).astype(float), outputs.max(axis=1), w),
         }
     return {
         "rmse": sk.root_mean_squared_error(y, outputs, sample_weight=w),

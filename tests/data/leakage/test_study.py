@@ -7,8 +7,8 @@ from leak_study import ALL, honest, leak, markdown, study
 from leak_tables import HONEST
 from planted_leaks import LEAKS
 
-SEEDS, FIRST = 100, 1000  # the searches were tuned on the seeds from 0
-NAMED, FALSE = 98, 2  # of 100
+SEEDS, FIRST = 25, 1000  # the searches were tuned on the seeds from 0; benchmarks/leakage.py takes 100
+NAMED, FALSE = 24, 1  # of them
 
 
 @pytest.fixture(scope="module")
