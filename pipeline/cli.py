@@ -333,6 +333,33 @@ def rollback(why: str) -> None:
     _move(None, why)
 
 
+@main.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path, allow_dash=True), help="A new .parquet, .csv or .jsonl; else CSV is printed.")
+@click.option("--model", default=str(paths.PACKAGE), show_default=True, metavar="PACKAGE", help="Its folder, or models:/NAME@ALIAS.")
+@click.option("--keep", multiple=True, metavar="COLUMN", help="A column of FILE to stand before the answers; several times for several.")
+@click.option("--force", is_flag=True, help="Replace the file that is to be written.")
+@click.option("--stdin", is_flag=True, help="Answer rows as they come in (JSON objects, or CSV below a header), a JSON object a line.")
+def predict(file: Path | None, out: Path | None, model: str, keep: tuple[str, ...], force: bool, stdin: bool) -> None:
+    """Write what a model package answers for each row of FILE, a table of any size or a folder of its parts, in its order.
+
+    Examples: pipeline predict rows.csv -o answers.parquet --keep id; tail -f rows.jsonl | pipeline predict --stdin
+    """
+    from pipeline import batch
+
+    if stdin == (file is not None) or (stdin and out):
+        raise UserError("predict: expected either FILE, perhaps with -o, or --stdin, which answers on standard output")
+    if file is None:
+        done = batch.stream(sys.stdin.buffer, sys.stdout.buffer, model=model, keep=keep)
+    else:
+        params = load(paths.PARAMS) if paths.PARAMS.exists() else None
+        out = None if out == Path("-") else out
+        with resources.limited(params.memory if params else "auto"):
+            csv = params.section("data").csv if params else None
+            done = batch.predict(file, out, model=model, keep=keep, force=force, csv=csv)
+    log.info("%s, %s", done, out or "standard output")
+
+
 def _move(version: int | None, why: str) -> None:
     from pipeline.tracking import registry
 

@@ -566,7 +566,12 @@ class RegisterParams(Section):
     """Verdicts of the comparison with the champion, on the same held-out rows, by which a new version becomes champion. Worse is also
     one that loses on a part of the rows; unlike: the champion cannot answer for them; unknown: the store cannot be asked."""
     require: Table[float] = {}
-    """Bounds of test metrics that a champion keeps, the least or the most by the metric's direction: `{auc: 0.7, log_loss: 0.5}`."""
+    """Bounds of test metrics that a champion keeps, the least or the most by the metric's direction: `{auc: 0.7, log_loss: 0.5}`;
+    also latency_ms, the most that one row takes, and size_mb of the package."""
+    intended_use: str = ""
+    """What the model is for and what not, for its card."""
+    limits: str = ""
+    """What its users must know beyond what the stages find out, for its card."""
     beats: str | None = None
     """A baseline of evaluate's, such as boosting, than which a champion must surely be better; null asks for none."""
 

@@ -15,19 +15,25 @@ from pathlib import Path
 import pandas as pd
 
 CHILD = """
-import json, sys, warnings
+import json, sys, time, warnings
 warnings.filterwarnings("ignore")
 import mlflow.pyfunc, pandas
 package, rows, answers, variants = sys.argv[1:]
 model = mlflow.pyfunc.load_model(package)
 frame = pandas.read_parquet(rows)
+took = []
 for number, variant in enumerate(json.loads(variants)):
     part = frame[variant["columns"]].iloc[slice(*variant["rows"])]
     step = variant["step"] or max(len(part), 1)
-    found = [model.predict(part.iloc[at : at + step]) for at in range(0, len(part), step)]
+    found, times = [], []
+    for at in range(0, len(part), step):
+        started = time.perf_counter()
+        found.append(model.predict(part.iloc[at : at + step]))
+        times.append(time.perf_counter() - started)
+    took.append(sorted(times)[len(times) // 2] if times else 0.0)
     pandas.concat(found, ignore_index=True).to_parquet(f"{answers}/{number}.parquet")
 import pipeline.predict
-print(pipeline.predict.__file__)
+print(json.dumps([pipeline.predict.__file__, took]))
 """
 
 
@@ -39,7 +45,7 @@ Variant = tuple[list[str], int | tuple[int, int] | None, int | None]
 
 
 def answers(package: Path, rows: pd.DataFrame, variants: Sequence[Variant]) -> list[pd.DataFrame]:
-    """What the package predicts for `rows`, once for each variant.
+    """What the package predicts for `rows`, once for each variant; `attrs["seconds"]` of each is the median time of a call.
 
     Args:
         variants: columns; the first n rows, those from one place to another, or all; rows a call, or all at once.
@@ -57,10 +63,14 @@ def answers(package: Path, rows: pd.DataFrame, variants: Sequence[Variant]) -> l
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
         if done.returncode:
             raise PackageError(done.stderr.strip()[-2000:])
-        code = Path(done.stdout.strip().splitlines()[-1]).resolve()
+        file, took = json.loads(done.stdout.strip().splitlines()[-1])
+        code = Path(file).resolve()
         if not code.is_relative_to(package.resolve()):
             raise PackageError(f"the package ran {code}, which is not its own")
-        return [pd.read_parquet(folder / f"{number}.parquet") for number in range(len(variants))]
+        found = [pd.read_parquet(folder / f"{number}.parquet") for number in range(len(variants))]
+    for answer, seconds in zip(found, took, strict=True):
+        answer.attrs["seconds"] = seconds
+    return found
 
 
 def predictions(package: Path, rows: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ either value.  A model that is only as good as the champion does not replace it:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from pipeline.evaluation.metrics import Array, Floats, Metric, losses, main_metr
 
 Verdict = Literal["first", "same", "better", "equal", "worse", "unlike", "unknown"]
 NOISE = 1e-6  # of the champion's value: as far apart may be the same model, computed in batches of other sizes
+CLEARLY = 1.5  # times the size or the time: less may be the machine's
 HARM = 0.1  # of the champion's loss on all rows: a part may lose so much more before it counts
 
 
@@ -55,6 +56,10 @@ class Judgement:
     """Of the rows, where the new model loses."""
     looked_at: int = 0
     """Parts."""
+    aspects: Mapping[str, str] = field(default_factory=dict)
+    """better, equal or worse overall, on parts of the rows, in calibration (of classes), size and latency; the first two decide."""
+    costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """latency_ms of one row and size_mb of the package, of the new model and of the champion."""
 
 
 def judge(
@@ -85,17 +90,43 @@ def judge(
         task, y, {"new": new, "champion": champion}, groups, replicates=replicates, confidence=confidence, seed=seed, metrics=metrics
     )
     differences = found.differences["champion"]
-    gap, sign = differences[lead.name], 1 if lead.higher_is_better else -1
-    low, high = sorted((sign * gap.low, sign * gap.high)) if gap.low == gap.low else (-np.inf, np.inf)
-    same = abs(gap.value) <= NOISE * abs(found.models["champion"][lead.name].value)
-    verdict: Verdict = "equal" if same else "better" if low > 0 else "worse" if high < 0 else "equal"
+    gap, theirs = differences[lead.name], found.models["champion"]
+    verdict = _verdict(gap, lead.higher_is_better, theirs[lead.name].value)
+    aspects: dict[str, str] = {"overall": verdict}
     reasons = [f"{lead.name} {gap.value:+.4g} [{gap.low:+.4g}, {gap.high:+.4g}] against the champion on {found.rows:,} held-out rows"]
     parts, looked_at = ((), 0) if table is None else worse_parts(losses(task, y, new), losses(task, y, champion), groups, table)
+    aspects |= {"parts": "worse" if parts else "equal"} if table is not None else {}
+    aspects |= {"calibration": _verdict(differences["ece"], False, theirs["ece"].value)} if "ece" in differences else {}
     if parts:
         verdict = "worse"
         reasons += [f"worse where {s.column} is {s.value} ({s.rows:,} rows): loss {s.new:.3g} against {s.champion:.3g}" for s in parts[:5]]
     values = {model: {name: i.value for name, i in of.items()} for model, of in found.models.items()}
-    return Judgement(verdict, tuple(reasons), lead.name, differences, values["new"], values["champion"], parts, looked_at)
+    return Judgement(verdict, tuple(reasons), lead.name, differences, values["new"], values["champion"], parts, looked_at, aspects)
+
+
+def _verdict(gap: intervals.Interval, higher_is_better: bool, champion: float) -> Literal["better", "equal", "worse"]:
+    """By the interval of the difference, which counts as none where it may be rounding."""
+    if not gap.low <= gap.high or abs(gap.value) <= NOISE * abs(champion):  # without an interval nothing is sure
+        return "equal"
+    ahead, behind = (gap.low > 0, gap.high < 0) if higher_is_better else (gap.high < 0, gap.low > 0)
+    return "better" if ahead else "worse" if behind else "equal"
+
+
+def weighed(found: Judgement, costs: Mapping[str, Mapping[str, float]]) -> Judgement:
+    """The judgement with what both models take, told and not decided by.
+
+    Args:
+        costs: `latency_ms` and `size_mb`, each of "new" and "champion".
+    """
+    words, aspects = [], dict(found.aspects)
+    for name, told in (
+        ("latency_ms", "one row takes {:.3g} ms against {:.3g} ms"),
+        ("size_mb", "the package is {:.3g} MB against {:.3g} MB"),
+    ):
+        new, champion = costs[name]["new"], costs[name]["champion"]
+        aspects[name.partition("_")[0]] = "worse" if new > CLEARLY * champion else "better" if champion > CLEARLY * new else "equal"
+        words.append(told.format(new, champion))
+    return replace(found, aspects=aspects, costs=costs, reasons=(*found.reasons, ", ".join(words)))
 
 
 def worse_parts(new: Floats, champion: Floats, groups: Array, table: pd.DataFrame, *, level: float = 0.05) -> tuple[tuple[Part, ...], int]:

@@ -6,30 +6,32 @@ import importlib.metadata
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pipeline import fresh, lineage, paths
-from pipeline.data import asking
+from pipeline.data import asking, contents
 from pipeline.data.fitted import Preprocessor, Task
 from pipeline.imports import HOME, closure
 from pipeline.models.answers import Answers
 from pipeline.tracking import registry
 
-FILES = (paths.MODEL, paths.ANSWERS, paths.FITTED, paths.SCHEMA, paths.CLEAN_SQL, paths.CLEAN_PLAIN_SQL)
+FILES = (paths.MODEL, paths.ANSWERS, paths.FITTED, paths.REFERENCE, paths.SCHEMA, paths.CLEAN_SQL, paths.CLEAN_PLAIN_SQL)
 REQUIREMENTS = ("mlflow", "tensorflow", "keras", "duckdb", "numpy", "pandas", "pyarrow")
 MEDIA_REQUIREMENTS = {"text": ("tokenizers",), "image": ("pillow",), "audio": ("soundfile", "scipy")}
 TOLERANCE = 1e-6
+NOTES = {"refused": "string", "flags": "string"}  # columns of an answer, mostly missing
+FIRST = "as the source has them"
 MEDIA_TOLERANCE = 1e-5  # of the scale of the answers: deep networks add up in another order when batches have other sizes
 
 
 def build(package: Path, fitted: Preprocessor, example: pd.DataFrame) -> str:
     """Write the package and return its digest: equal content gives equal digests."""
     code = sorted(closure(HOME / "predict.py", HOME / "pyfunc.py"))
-    needed = [*REQUIREMENTS, *(name for kind, columns in fitted.media.items() if columns for name in MEDIA_REQUIREMENTS[kind])]
-    versions = [f"{name}=={importlib.metadata.version(name)}" for name in needed]
     with tempfile.TemporaryDirectory(prefix="pipeline-") as name:
         files, copied = Path(name) / "files", Path(name) / "pipeline"
         files.mkdir()
@@ -39,10 +41,17 @@ def build(package: Path, fitted: Preprocessor, example: pd.DataFrame) -> str:
             target = copied / file.relative_to(HOME)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
-        registry.save_package(files, copied, columns(fitted), _signature(fitted, example), example, package, versions)
+        contents.write(files, {f"code/pipeline/{file.relative_to(HOME)}": file for file in code} | {"pyfunc.py": HOME / "pyfunc.py"})
+        registry.save_package(files, copied, columns(fitted), _signature(fitted, example), example, package, versions(fitted))
     for cache in list(package.rglob("__pycache__")):
         shutil.rmtree(cache)
     return lineage.digest([*FILES, *code])
+
+
+def versions(fitted: Preprocessor) -> list[str]:
+    """Pinned requirements of a package."""
+    needed = [*REQUIREMENTS, *(name for kind, columns in fitted.media.items() if columns for name in MEDIA_REQUIREMENTS[kind])]
+    return [f"{name}=={importlib.metadata.version(name)}" for name in needed]
 
 
 def columns(fitted: Preprocessor) -> tuple[str, ...]:
@@ -54,8 +63,8 @@ def _signature(fitted: Preprocessor, example: pd.DataFrame) -> dict[str, str]:
     """The answer's columns and their MLflow types."""
     if not fitted.forecast:
         if fitted.task == "regression":
-            return dict.fromkeys(("prediction", "low", "high"), "double")
-        return {"prediction": "string"} | {f"probability of {name}": "double" for name in fitted.target.classes}
+            return dict.fromkeys(("prediction", "low", "high"), "double") | NOTES
+        return {"prediction": "string"} | {f"probability of {name}": "double" for name in fitted.target.classes} | NOTES
     schema = {column["name"]: column for column in json.loads(paths.SCHEMA.read_text(encoding="utf-8"))["columns"]}
     series = {fitted.forecast.series: "any"} if fitted.forecast.series else {}
     time = {fitted.forecast.time: "datetime" if schema[fitted.forecast.time]["kind"] == "datetime" else "double"}
@@ -69,8 +78,17 @@ def answers(package: Path, task: Task) -> Answers:
     return Answers.read(file) if file.exists() else Answers(task)
 
 
-def check(package: Path, fitted: Preprocessor, rows: pd.DataFrame, expected: np.ndarray) -> dict[str, float]:
-    """The largest difference between the package's answers in a fresh process and evaluate's, for several forms of request.
+@dataclass(frozen=True)
+class Checked:
+    """The largest difference from evaluate's outputs by form of request, rows that are refused, and seconds that one row (window) takes."""
+
+    skew: Mapping[str, float]
+    refused: Mapping[str, int]
+    seconds: float
+
+
+def check(package: Path, fitted: Preprocessor, rows: pd.DataFrame, expected: np.ndarray) -> Checked:
+    """What the package's answers in a fresh process have of evaluate's, for several forms of request; refused rows have none.
 
     Args:
         rows: raw test rows; expected: the network's outputs for them as evaluate measured them.  For a forecast the rows
@@ -84,21 +102,34 @@ def check(package: Path, fitted: Preprocessor, rows: pd.DataFrame, expected: np.
     if forecast:  # the windows once more, each with its rows the other way round
         backwards = np.arange(len(rows)).reshape(-1, forecast.look_back)[:, ::-1].ravel()
         rows = pd.concat([rows, rows.iloc[backwards]], ignore_index=True)
-    found: dict[str, float] = {}
+    found, why, seconds = dict[str, float](), dict[str, int](), 0.0
     for form, answer in zip(forms, fresh.answers(package, rows, list(forms.values())), strict=True):
         given = outputs(fitted, answer)
-        gaps = np.abs(given - expected[: len(given)]) / _scale(fitted)
-        found[form] = float(np.max(gaps, initial=0.0))
+        gaps = np.abs(given - expected[: len(given)])[answered(answer, given)] / _scale(fitted)
+        found[form] = float(np.max(gaps, initial=0.0)) if gaps.size else np.nan
+        if form == FIRST:
+            why = {str(text): int(count) for text, count in answer.get("refused", pd.Series(dtype=object)).value_counts().items()}
+        seconds = answer.attrs["seconds"]  # of the last form, a row or a window a call
     most = TOLERANCE if set(fitted.all_columns) == set(fitted.columns) and not forecast else MEDIA_TOLERANCE
     if wrong := {form: value for form, value in found.items() if not value <= most}:
         raise SkewError(f"the package's predictions differ from evaluate's by {wrong} (at most {most:g} expected)")
-    return found
+    return Checked(found, why, seconds)
+
+
+def answered(answer: pd.DataFrame, outputs: np.ndarray) -> np.ndarray:
+    """(rows,) whether a row (window) was answered, not refused."""
+    return answer["refused"].isna().to_numpy() if "refused" in answer else np.ones(len(outputs), bool)
+
+
+def size(package: Path) -> float:
+    """Megabytes of a package's files."""
+    return sum(file.stat().st_size for file in package.rglob("*") if file.is_file()) / 1e6
 
 
 def _row_forms(fitted: Preprocessor, rows: pd.DataFrame) -> dict[str, fresh.Variant]:
     names = list(rows.columns)
     return {
-        "as the source has them": (names, None, None),
+        FIRST: (names, None, None),
         "columns reversed": (names[::-1], None, None),
         "without label and unused columns": ([name for name in names if name in fitted.all_columns], None, None),
         "one row at a time": (names, 20, 1),
@@ -110,7 +141,7 @@ def _window_forms(fitted: Preprocessor, rows: pd.DataFrame) -> dict[str, fresh.V
     assert fitted.forecast is not None
     names, count, step = list(rows.columns), len(rows), fitted.forecast.look_back
     return {
-        "as the source has them": (names, count, step),
+        FIRST: (names, count, step),
         "columns reversed": (names[::-1], count, step),
         "without unused columns": ([name for name in names if name in columns(fitted)], count, step),
         "latest rows first": (names, (count, 2 * count), step),

@@ -15,9 +15,9 @@ SHOWN |= {"mse_scaled": "MSE (scaled)", "mae_scaled": "MAE (scaled)", "mase": "M
 BESIDE = ("boosting", "linear")  # the baseline that is named first, where it is there
 
 
-def facts() -> dict[str, Any]:
-    """All reports of the run by the name of their stage."""
-    return {
+def facts(*, evaluated: bool = False) -> dict[str, Any]:
+    """All reports of the run, or those of the stages up to evaluate."""
+    found = {
         "source": files.read_json(paths.SOURCE),
         "quality": files.read_json(paths.REPORTS / "clean" / "quality.json"),
         "schema": files.read_json(paths.SCHEMA),
@@ -29,9 +29,8 @@ def facts() -> dict[str, Any]:
         "test": files.read_json(paths.METRICS.with_name("intervals.json")),
         "parts": files.read_json(paths.METRICS.with_name("slices.json")),
         "answers": files.read_json(paths.METRICS.with_name("quality.json")),
-        "registered": files.read_json(paths.REGISTERED),
-        "monitored": files.read_json(paths.MONITORED),
     }
+    return found if evaluated else found | {"registered": files.read_json(paths.REGISTERED), "monitored": files.read_json(paths.MONITORED)}
 
 
 def number(value: float, sign: str = "") -> str:

@@ -86,7 +86,7 @@ def test_each_library_stands_where_the_design_puts_it():
     assert {file.rpartition("/")[0] or file for file in users("mlflow")} == {"tracking", "pyfunc.py"}
     assert {file.rpartition("/")[0] for file in users("optuna")} == {"tuning"}
     assert {Path(file).parts[0] for file in users("evidently")} == {"monitoring"}
-    assert users("tensorflow") <= {"models/device.py", "models/stepping.py"}
+    assert users("tensorflow") <= {"models/attributing.py", "models/device.py", "models/stepping.py"}
     assert {file for file in users("keras") if not file.startswith(("models/", "training/", "stages/"))} == {"predict.py"}
     assert users("dvc") == users("statsmodels") == set()
 
@@ -100,7 +100,21 @@ def test_what_a_model_package_carries_is_small_and_needs_few_libraries():
     carried = closure(HOME / "predict.py", HOME / "pyfunc.py")
     modalities = {
         f"data/{file}.py"
-        for file in ("asking", "audio", "encoding", "fitted", "frozen", "image", "media", "numeric", "sequence", "starts", "text")
+        for file in (
+            "asking",
+            "audio",
+            "checking",
+            "contents",
+            "encoding",
+            "fitted",
+            "frozen",
+            "image",
+            "media",
+            "numeric",
+            "sequence",
+            "starts",
+            "text",
+        )
     }
     assert {name(file) for file in carried if file.name != "__init__.py"} == modalities | {
         "predict.py", "pyfunc.py", "errors.py",
@@ -109,7 +123,7 @@ def test_what_a_model_package_carries_is_small_and_needs_few_libraries():
     third_party = libraries(*carried) - set(sys.stdlib_module_names) - {"pipeline"}
     only_where_there_are_such_columns = {"PIL", "scipy", "soundfile", "tokenizers"}
     assert third_party == {"duckdb", "keras", "mlflow", "numpy", "pandas", "pyarrow"} | only_where_there_are_such_columns
-    assert sum(len(file.read_text().splitlines()) for file in carried) < 2200
+    assert sum(len(file.read_text().splitlines()) for file in carried) < 2600
 
 
 SEEN = """

@@ -1,5 +1,7 @@
 """Raw rows through the files of a package, prepared by the real data stages and a small network."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,10 +10,10 @@ from conftest import purchases
 from pipeline import paths
 from pipeline.cli import run_stage
 from pipeline.config import ModelParams
-from pipeline.data import arrays
+from pipeline.data import arrays, contents
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError
-from pipeline.models.answers import Answers
+from pipeline.models.answers import Answers, tempered
 from pipeline.models.build import build, save
 from pipeline.models.fit import inputs, outputs
 from pipeline.packaging import FILES
@@ -32,6 +34,7 @@ def model(small):
     for file in FILES:
         (small / "files").mkdir(exist_ok=True)
         (small / "files" / file.name).write_bytes(file.read_bytes())
+    contents.write(small / "files", {})
     return Model(small / "files")
 
 
@@ -53,7 +56,7 @@ def test_rows_as_pandas_reads_them_give_what_the_file_s_text_gives(model):
 
 def test_predictions_are_named(model):
     answer = model.predict(purchases().head(5))
-    assert list(answer.columns) == ["prediction", "probability of no", "probability of yes"]
+    assert list(answer.columns) == ["prediction", "probability of no", "probability of yes", "refused", "flags"]
     np.testing.assert_allclose(answer["probability of no"] + answer["probability of yes"], 1)
     assert list(answer["prediction"]) == list(np.where(answer["probability of yes"] >= 0.5, "yes", "no"))
 
@@ -63,6 +66,82 @@ def test_unseen_categories_and_missing_values_are_answered(model):
     assert np.isfinite(model.outputs(rows)).all()
     unseen, other = (model.outputs(rows.iloc[[0]].assign(city=city)) for city in ("Atlantis", "Mu"))
     np.testing.assert_array_equal(unseen, other)
+
+
+def test_a_missing_value_that_training_never_saw_refuses_its_row_alone(model):
+    rows = purchases().head(4).assign(age=[31.0, None, 40.0, "old"], income=[None, 10.0, 10.0, 10.0])
+    answer = model.predict(rows)
+    assert answer["refused"].tolist() == [
+        None,
+        "age is missing, which it never was in training",
+        None,
+        "age: expected a number, got 'old'",
+    ]
+    assert answer["prediction"].isna().tolist() == [False, True, False, True]
+    assert answer["probability of yes"].isna().tolist() == [False, True, False, True]
+    alone = model.predict(purchases().head(4).assign(age=31.0, income=[None, 10.0, 10.0, 10.0]))
+    assert answer["probability of yes"][0] == pytest.approx(alone["probability of yes"][0], abs=1e-6)
+
+
+def test_what_is_unusual_is_flagged_and_answered(model):
+    rows = purchases().head(4).assign(city=["Atlantis", "Oslo", None, "Rome"], age=[30.0, 130.0, 30.0, -1.0])
+    answer = model.predict(rows)
+    assert answer["refused"].isna().all()
+    assert answer["prediction"].notna().all()
+    assert answer["flags"][0] == "city 'Atlantis' is not in training"
+    assert re.fullmatch(r"age 130 is outside of training's 2\d(\.\d)? to [67]\d(\.\d)?", answer["flags"][1])
+    assert answer["flags"][2] is None
+    assert answer["flags"][3].startswith("age -1 is outside")
+
+
+def test_rows_that_were_seen_are_neither_refused_nor_flagged(model):
+    train = pd.read_parquet(paths.SPLIT / "train" / paths.ROWS)["__row_id__"]
+    raw = pd.read_parquet(paths.RAW / paths.ROWS).set_index("__row_id__").loc[train].reset_index(drop=True)
+    answer = model.predict(raw)
+    assert answer["refused"].isna().all()
+    assert answer["flags"].isna().all()
+
+
+def test_typed_rows_are_looked_at_like_texts(model):
+    rows = pd.read_csv("rows.csv", parse_dates=["since"]).head(3)
+    rows["age"] = [np.nan, 25.0, 900.0]
+    answer = model.predict(rows)
+    assert answer["refused"].notna().tolist() == [True, False, False]
+    assert answer["flags"].notna().tolist() == [False, False, True]
+
+
+def test_notes_stand_at_their_rows_in_large_requests(model, monkeypatch):
+    monkeypatch.setattr("pipeline.data.frozen.PART", 7)
+    monkeypatch.setattr("pipeline.predict.PREPARED", 20)
+    rows = purchases(100)
+    rows["age"] = rows["age"].clip(30, 60)
+    rows.loc[[5, 33, 77], "age"] = None
+    rows.loc[[6, 61], "city"] = "Atlantis"
+    answer = model.predict(rows)
+    assert np.flatnonzero(answer["refused"].notna()).tolist() == [5, 33, 77]
+    assert np.flatnonzero(answer["flags"].str.contains("Atlantis", na=False)).tolist() == [6, 61]
+
+
+def test_too_many_rows_are_refused_in_words(model, monkeypatch):
+    monkeypatch.setattr("pipeline.predict.MOST_ROWS", 10)
+    with pytest.raises(UserError, match="11 rows: at most 10 are answered at once; `pipeline predict FILE` takes any number"):
+        model.predict(purchases(100).head(11))
+
+
+def test_a_changed_file_is_refused(model, small):
+    (small / "files" / "answers.json").write_text(Answers("binary", threshold=0.1).to_json())
+    with pytest.raises(UserError, match=r"answers\.json was changed since it was packaged"):
+        Model(small / "files")
+
+
+def test_answers_are_those_that_were_learnt(model):
+    rows = purchases().head(50)
+    plain = model.predict(rows)
+    model.answers = Answers("binary", "temperature", temperature=3.0, threshold=0.45)
+    told = model.predict(rows)
+    p = plain["probability of yes"].to_numpy()
+    np.testing.assert_allclose(told["probability of yes"], tempered(p, 3.0))
+    assert (told["prediction"] == np.where(told["probability of yes"] >= 0.45, "yes", "no")).all()
 
 
 def test_no_rows_give_no_predictions(model):

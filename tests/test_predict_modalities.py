@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from media_files import png, wav
 from pipeline import packaging, paths
 from pipeline.cli import run_stage
 from pipeline.config import ModelParams
-from pipeline.data import arrays, replaying
+from pipeline.data import arrays, contents, replaying
 from pipeline.data.engine import engine
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError
@@ -66,6 +67,7 @@ def packaged(fitted: Preprocessor, **model: object) -> Model:
     files.mkdir(exist_ok=True)
     for file in packaging.FILES:
         (files / file.name).write_bytes(file.read_bytes())
+    contents.write(files, {})
     return Model(files)
 
 
@@ -87,7 +89,12 @@ def test_raw_rows_of_every_kind_give_what_the_arrays_give(workspace, write_param
     np.testing.assert_allclose(model.outputs(raw), expected, atol=1e-5)
     np.testing.assert_allclose(model.outputs(raw[raw.columns[::-1]].drop(columns="answer")), expected, atol=1e-5)
     np.testing.assert_allclose(np.concatenate([model.outputs(raw.iloc[[at]]) for at in range(4)]), expected[:4], atol=1e-5)
-    assert list(model.predict(raw.head(2))) == ["prediction", *(f"probability of {name}" for name in ("maybe", "no", "yes"))]
+    assert list(model.predict(raw.head(2))) == [
+        "prediction",
+        *(f"probability of {name}" for name in ("maybe", "no", "yes")),
+        "refused",
+        "flags",
+    ]
 
 
 def test_pictures_may_be_asked_by_path_and_a_path_to_nothing_is_named(workspace, write_params):
@@ -95,10 +102,12 @@ def test_pictures_may_be_asked_by_path_and_a_path_to_nothing_is_named(workspace,
     raw = raw_test_rows().dropna().head(2).reset_index(drop=True)
     for at, data in enumerate(raw["photo"]):
         Path(f"{at}.png").write_bytes(data)
-    by_path = raw.assign(photo=["0.png", Path("1.png")])
+    by_path = raw.assign(photo=[base64.b64encode(raw["photo"].iloc[0]).decode(), Path("1.png")])
     np.testing.assert_array_equal(model.outputs(by_path), model.outputs(raw))
-    with pytest.raises(UserError, match=r"column photo: expected bytes or the path of a file, got 'absent.png' \(No such file"):
-        model.outputs(raw.assign(photo="absent.png"))
+    with pytest.raises(UserError, match=r"column photo: 'absent.png' cannot be read \(No such file"):
+        model.outputs(raw.assign(photo=[Path("absent.png")] * 2))
+    with pytest.raises(UserError, match=r"column photo: expected bytes, or base64 text, got '1\.png'"):
+        model.outputs(raw.assign(photo="1.png"))  # a request must not choose which files are read
 
 
 def shops(steps: int = 60) -> pd.DataFrame:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import os
 import queue
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.data.encoding import Encoder
 from pipeline.data.fitted import Preprocessor
@@ -35,13 +37,16 @@ TYPES = {
 }
 
 LIKE = {  # Arrow types that become the ones above without a look at each value
-    "text": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind),
-    "number": lambda kind: pa.types.is_integer(kind) or pa.types.is_floating(kind),
+    "text": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind) or pa.types.is_integer(kind),
+    "number": lambda kind: pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind),
     "boolean": pa.types.is_boolean,
     "datetime": lambda kind: pa.types.is_timestamp(kind) and kind.tz is None,
     "binary": lambda kind: pa.types.is_binary(kind) or pa.types.is_large_binary(kind),
     "list": lambda kind: pa.types.is_list(kind) and pa.types.is_floating(kind.value_type),
 }
+
+
+Look = Callable[[pa.Table, pa.RecordBatch, Mapping[str, np.ndarray], int], None]
 
 
 class Cleaner:
@@ -81,27 +86,47 @@ class Frozen:
         schema = json.loads((files / "schema.json").read_text(encoding="utf-8"))
         read = {column["name"]: column for column in schema["columns"] if column["name"] in self.fitted.all_columns}
         self.raw = {name: column["raw"] for name, column in read.items()}
+        self.missing = {name: (*schema["missing"], *column["missing"]) for name, column in read.items()}
         self.words = [name for name, column in read.items() if column["raw"] == "text" and column["kind"] != "text"]
         self.empty = pa.table({name: pa.nulls(0, TYPES[raw]) for name, raw in self.raw.items()})
         self.queries = {name: (files / f"{name}.sql").read_text(encoding="utf-8") for name in ("clean", "clean_plain")}
         self.idle: queue.SimpleQueue[Cleaner] = queue.SimpleQueue()
         self.idle.put(Cleaner(self.queries, self.empty))
 
-    def prepare(self, rows: pd.DataFrame | pa.Table, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    def prepare(
+        self, rows: pd.DataFrame | pa.Table, names: Collection[str] | None = None, *, look: Look | None = None
+    ) -> dict[str, np.ndarray]:
         """The inputs called `names` (all that there are where None) for raw rows: see `Encoder.shapes`.
 
         Many rows are shared out to the processor's cores.
+
+        Args:
+            look: sees some rows at a time: raw, clean, by column which values were none of its type, and the place of the first.
+                Such values are read as missing; without `look` they are an error.
 
         Raises:
             UserError: a column behind these inputs is not there or holds values of another type.
         """
         names = list(self.encoder.shapes) if names is None else names
         needed = self.encoder.columns(names)
-        parts = (self.arrow(some, needed) for some in _cut(rows))
+        odd: list[dict[str, np.ndarray]] = []
+        parts: list[pa.Table] = []
+
+        def typed() -> Iterator[pa.Table]:
+            for some in _cut(rows):
+                odd.append({})
+                parts.append(self.arrow(some, needed, odd[-1] if look else None))
+                yield parts[-1]
+
+        def encoded(at: int, batch: pa.RecordBatch) -> dict[str, np.ndarray]:
+            if look:
+                look(parts[at], batch, odd[at], at * PART)
+            return self.encoder.blocks(batch, names)
+
         if len(rows) <= PART:
-            return self.encoder.blocks(self._clean(next(parts)), names)
+            return encoded(0, self._clean(next(typed())))
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # the engine cleans beside; what comes before and after holds Python's lock
-            found = [self.encoder.blocks(batch, names) for batch in pool.map(self._clean, parts)]
+            found = [encoded(at, batch) for at, batch in enumerate(pool.map(self._clean, typed()))]
         return {name: np.concatenate([blocks[name] for blocks in found]) for name in found[0]}
 
     def clean(self, rows: pd.DataFrame | pa.Table) -> pa.RecordBatch:
@@ -122,14 +147,17 @@ class Frozen:
         finally:
             self.idle.put(cleaner)
 
-    def arrow(self, rows: pd.DataFrame | pa.Table, needed: Collection[str]) -> pa.Table:
-        """The model's columns, typed as the source had them in training; those that are not needed may be absent, and are then missing."""
+    def arrow(self, rows: pd.DataFrame | pa.Table, needed: Collection[str], odd: dict[str, np.ndarray] | None = None) -> pa.Table:
+        """The model's columns, typed as the source had them in training; those that are not needed may be absent, and are then missing.
+
+        Args:
+            odd: gets (rows,) whether a value is none of its column's type, where there are any, which then is missing.
+        """
         there = rows.column_names if isinstance(rows, pa.Table) else rows.columns
         if missing := [name for name in self.raw if name in needed and name not in there]:
             raise UserError(f"missing column {', '.join(missing)}; the model reads {', '.join(needed)}")
-        absent = pa.nulls(len(rows))
-        read = {name: _typed(rows[name], name, raw) if name in there else absent.cast(TYPES[raw]) for name, raw in self.raw.items()}
-        return pa.table(read)
+        read = {name: _typed(rows[name], name, raw, self.missing[name], odd) for name, raw in self.raw.items() if name in there}
+        return pa.table({name: read.get(name, pa.nulls(len(rows), TYPES[raw])) for name, raw in self.raw.items()})
 
 
 def is_plain(texts: pa.ChunkedArray) -> bool:
@@ -161,11 +189,18 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _typed(values: pd.Series | pa.ChunkedArray, name: str, raw: str) -> pa.Array | pa.ChunkedArray:
-    """One raw column as its type in TYPES, missing as null."""
+def _typed(
+    values: pd.Series | pa.ChunkedArray, name: str, raw: str, missing: Sequence[str], odd: dict[str, np.ndarray] | None
+) -> pa.Array | pa.ChunkedArray:
+    """One raw column as its type in TYPES, missing as null; in Arrow's texts for another type the tokens `missing` are null too."""
+    values = pa.chunked_array(values.array.__arrow_array__()) if isinstance(getattr(values, "dtype", None), pd.ArrowDtype) else values
     if isinstance(values, pa.ChunkedArray):
         if LIKE[raw](values.type):
             return values.cast(TYPES[raw], safe=raw != "number")
+        if raw in ("number", "boolean", "datetime") and pa.types.is_string(values.type):
+            values = pc.if_else(pc.is_in(values, pa.array(missing, pa.string())), pa.scalar(None, pa.string()), values)
+            with suppress(pa.ArrowInvalid):  # else a spelling that pandas may know
+                return values.cast(TYPES[raw])
         values = values.to_pandas()
     try:
         if raw == "text":
@@ -178,8 +213,20 @@ def _typed(values: pd.Series | pa.ChunkedArray, name: str, raw: str) -> pa.Array
             return pa.array(pd.to_datetime(values), pa.timestamp("us"), from_pandas=True)
         return pa.array([None if value is None or value is pd.NA else value for value in values], TYPES[raw])
     except (ValueError, TypeError, pa.ArrowException) as error:
+        if odd is not None:
+            read = [_read(value, raw) for value in values]
+            odd[name] = np.array([one is None for one in read]) & values.notna().to_numpy()
+            return pa.array(read, TYPES[raw])
         example = next(iter(values[values.notna()]), None)
         raise UserError(f"column {name}: expected {raw} values, got for example {str(example)[:100]!r} ({error})") from None
+
+
+def _read(value: Any, raw: str) -> Any:
+    """One value as its type, None where it is none."""
+    try:
+        return _typed(pd.Series([value], dtype=object), "", raw, (), None)[0].as_py()
+    except UserError:
+        return None
 
 
 def _texts(values: pd.Series) -> pa.Array:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from sklearn.isotonic import IsotonicRegression
 
 from pipeline.data.fitted import Task
 from pipeline.errors import UserError
@@ -123,6 +122,8 @@ def _temperature(task: Task, y: Array, outputs: Array) -> Answers:
 
 def _isotonic(task: Task, y: Array, outputs: Array) -> Answers:
     """A rising step line; its ends keep the chance that one more row would be the other class (Laplace)."""
+    from sklearn.isotonic import IsotonicRegression
+
     least = 1 / (len(y) + 2)
     line = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip").fit(outputs, y)
     return Answers(task, "isotonic", knots=tuple(line.X_thresholds_.tolist()), levels=tuple(line.y_thresholds_.tolist()))

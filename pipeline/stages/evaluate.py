@@ -45,7 +45,9 @@ def run(seed: int, split: SplitParams, evaluate: EvaluateParams) -> None:
     with prepared.sides(fitted, split, ("train", "validation", "test")) as sides:
         measured = measure(fitted, sides, asked, evaluate, seed)
         calibrated = lambda given: measured.answers.calibrated(asked(given))  # noqa: E731
-        explained = _explained(fitted, sides["test"], measured, calibrated, seed, evaluate)
+        explained = _explained(fitted, sides["test"], measured, calibrated, seed, evaluate) | _attributed(
+            network, fitted, sides["test"], measured
+        )
     _write(measured, explained)
     for sentence in explained.parts.get("worse", [])[:3]:
         log.info("worse than elsewhere: %s", sentence)
@@ -112,3 +114,17 @@ def _explained(
     told = measured.truth, measured.outputs, measured.groups, table
     rows = explaining.rows(fitted, *told, answers=measured.answers, protected=evaluate.protected, **settings)
     return rows | why | hard
+
+
+def _attributed(network: Any, fitted: Preprocessor, test: Side, measured: Measured) -> Explained:
+    """What the answers for a few test rows rest on; nothing for tables and sounds."""
+    from pipeline.evaluation import attribution, attribution_figures
+    from pipeline.evaluation.explaining import Explained
+    from pipeline.models.feeding import inputs
+
+    rows = attribution.chosen(fitted, measured.truth, measured.outputs, measured.groups)
+    given = inputs(test, fitted, rows)
+    found = attribution.attribute(network, fitted, given, measured.truth[rows], measured.outputs[rows], rows)
+    if not found:
+        return Explained()
+    return Explained({}, {"attribution": attribution.rows_of(found)}, {"attribution": attribution_figures.attribution(found)})

@@ -31,7 +31,7 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
     group = split.by if split.strategy in ("group", "stratified_group") else None
     heavy = set(fitted.all_columns) != set(fitted.columns)
     most = monitor.max_windows * (HEAVY_ROWS_A_WINDOW if heavy else ROWS_A_WINDOW)
-    validation, test, production = _forecasts(fitted) if fitted.forecast else _sides(fitted, group, most)
+    (validation, test, production), refused = (_forecasts(fitted), {}) if fitted.forecast else _sides(fitted, group, most)
     control = list(windows.cut(test, monitor.window, most=monitor.max_windows))
     judged = []
     for at, part in enumerate(control, start=1):
@@ -47,8 +47,12 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
             log.info("%-14s %5d rows  %-6s %s", name, found["rows"], found["state"], words(found))
         there = {side: parquet_rows(paths.SPLIT / side / paths.ROWS) for side in ("test", "production") if not fitted.forecast}
         rows = {
-            side: {"judged": len(part), "there": there.get(side, len(part))} for side, part in (("test", test), ("production", production))
+            side: {"judged": len(part), "there": there.get(side, len(part)), "refused": refused.get(side, 0)}
+            for side, part in (("test", test), ("production", production))
         }
+        for side, count in refused.items():
+            if count:
+                log.warning("%d of the %s rows looked at are refused by the package", count, side)
         files.write_json(folder / paths.MONITORED.name, {"rows": rows, "windows": summary, "false_alarm_rate": monitor.false_alarm_rate})
     with runs.reopened(paths.RUN, "monitor") as tracked:
         for at, found in enumerate(summary):
@@ -58,15 +62,23 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
         tracked.save(paths.MONITORED.parent)
 
 
-def _sides(fitted: Preprocessor, group: str | None, most: int) -> list[windows.Window]:
-    """Validation, test and production, each the first `most` rows, with what the package in a fresh process makes of the raw rows."""
+def _sides(fitted: Preprocessor, group: str | None, most: int) -> tuple[list[windows.Window], dict[str, int]]:
+    """Validation, test and production, each the first `most` rows, with what the package in a fresh process makes of the raw rows.
+
+    Returns:
+        the windows, without rows that the package refuses, and how many it refuses by side.
+    """
     tables = [paths.SPLIT / side / paths.ROWS for side in paths.SIDES[1:]]
     with engine() as backend:
         clean = [backend.to_pandas(read(backend, table).order_by(ROW_ID).limit(most)) for table in tables]
         raw = [splitting.raw_rows(backend, paths.RAW / paths.ROWS, table, most=most) for table in tables]
-    outputs = packaging.outputs(fitted, fresh.predictions(paths.PACKAGE, _joined(raw)))
+    answer = fresh.predictions(paths.PACKAGE, _joined(raw))
+    outputs = packaging.outputs(fitted, answer)
+    answered = packaging.answered(answer, outputs)
     whole = windows.window(_joined(clean), outputs, fitted, group=group)  # as one, so that group codes agree over the sides
-    return [whole.take(rows) for rows in np.split(np.arange(len(whole)), np.cumsum([len(rows) for rows in raw])[:-1])]
+    places = np.split(np.arange(len(whole)), np.cumsum([len(rows) for rows in raw])[:-1])
+    refused = {side: int((~answered[rows]).sum()) for side, rows in zip(paths.SIDES[1:], places, strict=True)}
+    return [whole.take(rows[answered[rows]]) for rows in places], refused
 
 
 def _forecasts(fitted: Preprocessor) -> list[windows.Window]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import files, fresh, gate, packaging, paths
+from pipeline import card, files, fresh, gate, packaging, paths, summary
 from pipeline.config import EvaluateParams, RegisterParams, SplitParams
 from pipeline.data import prepared, replaying, splitting
 from pipeline.data.arrays import Side
@@ -41,12 +41,15 @@ def run(seed: int, split: SplitParams, evaluate: EvaluateParams, register: Regis
     shutil.rmtree(paths.PACKAGE, ignore_errors=True)
     example = rows[list(packaging.columns(fitted))].head(fitted.forecast.look_back if fitted.forecast else EXAMPLES)
     digest = packaging.build(paths.PACKAGE, fitted, example)
-    skew = packaging.check(paths.PACKAGE, fitted, rows, expected)
+    checked = packaging.check(paths.PACKAGE, fitted, rows, expected)
     what = f"{len(expected)} test windows" if fitted.forecast else f"{len(rows)} raw test rows"
-    log.info("%s replayed in a fresh process: largest difference %.1e", what, max(skew.values()))
+    log.info("%s replayed in a fresh process: largest difference %.1e", what, max(checked.skew.values()))
+    for why, count in checked.refused.items():
+        log.warning("%d of them are refused: %s", count, why)
 
-    champion, judged = _judged(fitted, digest, replayed, seed, split, evaluate, register)
-    lacking = _lacking(register)
+    costs = {"latency_ms": 1e3 * checked.seconds, "size_mb": packaging.size(paths.PACKAGE)}
+    champion, judged = _judged(fitted, digest, replayed, costs, seed, split, evaluate, register)
+    lacking = _lacking(register, costs)
     accepted = judged.verdict == "same" or (judged.verdict in register.accept and not lacking)
     alias: str | None = register.alias if accepted else register.challenger
     if os.environ.get("DVC_EXP_NAME"):
@@ -54,12 +57,17 @@ def run(seed: int, split: SplitParams, evaluate: EvaluateParams, register: Regis
     reasons = [*judged.reasons, *lacking]
     # a rerun of the champion says nothing new of it: its verdict stays
     told = {} if judged.verdict == "same" else {"verdict": judged.verdict, "reasons": "; ".join(reasons)[:4000]}
+    about = card.text(fitted, register, summary.facts(evaluated=True), versions=packaging.versions(fitted))
+    files.write_text(paths.PACKAGE / paths.CARD, about)
     with runs.reopened(paths.RUN, "register") as tracked:
         over = {"over": champion.number if champion else None, "otherwise": register.challenger}
-        tracked.version(paths.PACKAGE, name=register.name, digest=digest, alias=alias, tags=told, when=registry.moment(), **over)
+        tracked.version(
+            paths.PACKAGE, name=register.name, digest=digest, alias=alias, tags=told, card=about, when=registry.moment(), **over
+        )
         tracked.tags({"register.verdict": judged.verdict})
     version = tracked.version_of(digest)
-    found = {"name": register.name, "digest": digest, "run": tracked.key, "run_id": tracked.id, "skew": skew, "rows_replayed": len(rows)}
+    found: dict[str, Any] = {"name": register.name, "digest": digest, "run": tracked.key, "run_id": tracked.id, "rows_replayed": len(rows)}
+    found |= {"skew": checked.skew, "refused": checked.refused, **costs}
     found |= {"judgement": asdict(judged) | {"reasons": reasons, "accepted": accepted, "champion_version": champion and champion.number}}
     files.write_json(paths.REGISTERED, found | ({"version": version, "alias": alias} if version else {}))
     state = f"version {version}{f', {alias}' if alias else ''}" if version else "is registered once the store is back"
@@ -67,12 +75,19 @@ def run(seed: int, split: SplitParams, evaluate: EvaluateParams, register: Regis
 
 
 def _judged(
-    fitted: Preprocessor, digest: str, replayed: Replayed, seed: int, split: SplitParams, evaluate: EvaluateParams, register: RegisterParams
+    fitted: Preprocessor,
+    digest: str,
+    replayed: Replayed,
+    costs: dict[str, float],
+    seed: int,
+    split: SplitParams,
+    evaluate: EvaluateParams,
+    register: RegisterParams,
 ) -> tuple[registry.Version | None, gate.Judgement]:
     """The champion, and what its comparison with the new model found, both scored anew on the present test rows.
 
     Args:
-        replayed: test rows for which the new package was found to give what evaluate measured.
+        replayed: test rows for which the new package was found to give what evaluate measured; costs: its latency and size.
     """
     champion, reason = None, "it was away lately" if sending.known_away() else ""
     try:
@@ -92,7 +107,9 @@ def _judged(
         with tempfile.TemporaryDirectory(prefix="pipeline-") as folder:
             package = registry.fetch(champion, Path(folder))
             theirs_by = packaging.answers(package, fitted.task)
-            (answer,) = fresh.answers(package, rows, [(list(rows.columns), None, step)])
+            names = list(rows.columns)
+            answer, *alone = fresh.answers(package, rows, [(names, None, step), *([] if step else [(names, 20, 1)])])
+            theirs_cost = {"latency_ms": 1e3 * (alone or [answer])[0].attrs["seconds"], "size_mb": packaging.size(package)}
         theirs = packaging.outputs(fitted, answer)
         if theirs.shape != new.shape:
             raise KeyError(f"{len(theirs)} answers for {len(new)}")
@@ -112,14 +129,22 @@ def _judged(
             table = pd.read_parquet(paths.SPLIT / "test" / paths.ROWS, columns=schema.compared()).head(len(new))
             ours_by = Answers.read(paths.ANSWERS)
             settings["metrics"] = {name: calibration.decided(by, ours_by.costs) for name, by in (("new", ours_by), ("champion", theirs_by))}
-    return champion, gate.judge(fitted.task, y, new, theirs, groups, table, **settings)
+    both = packaging.answered(answer, theirs) & np.isfinite(new).reshape(len(new), -1).all(axis=1)
+    if not both.any():
+        return champion, gate.Judgement(
+            "unlike", (f"the champion, version {champion.number}, refuses all of these rows: {answer['refused'].iloc[0]}",)
+        )
+    table = None if table is None else table[both]
+    judged = gate.judge(fitted.task, y[both], new[both], theirs[both], groups[both], table, **settings)
+    return champion, gate.weighed(judged, {name: {"new": costs[name], "champion": theirs_cost[name]} for name in costs})
 
 
-def _lacking(register: RegisterParams) -> list[str]:
-    """What params ask of a champion and this model has not, by the figures of evaluate."""
+def _lacking(register: RegisterParams, costs: dict[str, float]) -> list[str]:
+    """What params ask of a champion and this model has not, by the figures of evaluate and what it takes."""
     found = files.read_json(paths.METRICS.with_name("intervals.json"))
-    values = {name: interval["value"] for name, interval in found["models"]["network"].items()}
-    return gate.unmet(register.require, register.beats, values, found["differences"], found["higher_is_better"])
+    values = {name: interval["value"] for name, interval in found["models"]["network"].items()} | costs
+    better = found["higher_is_better"] | dict.fromkeys(costs, False)
+    return gate.unmet(register.require, register.beats, values, found["differences"], better)
 
 
 def _forecast_metrics(fitted: Preprocessor, train: Side) -> tuple[metrics.Metric, ...]:

@@ -13,6 +13,7 @@ from pipeline.errors import UserError
 from pipeline.tracking import store
 
 MOVED = "alias moved "  # begins the tags that tell of it
+LONGEST = 5000  # characters of a description that every store keeps
 MOST = 10_000  # versions of a model that are looked at
 
 
@@ -59,6 +60,7 @@ def register(
     otherwise: str | None = None,
     tags: Mapping[str, str] | None = None,
     when: str = "",
+    card: str = "",
 ) -> int:
     """Register `package` under `name` unless a version with this digest is there; point `alias`, if any, at it.
 
@@ -67,6 +69,7 @@ def register(
             is the alias, if any.
         tags: of the version, such as the verdict.
         when: the moment that is told of the alias; now, where it is empty.
+        card: what the version says of itself, Markdown; a later one replaces it.
 
     Returns:
         the version's number.
@@ -90,6 +93,8 @@ def register(
             source = f"models:/{model.model_id}"
             version = client.create_model_version(name, source, run_id, tags={"digest": digest}, model_id=model.model_id)
         number = int(version.version)
+        if card:
+            client.update_model_version(name, str(number), card[:LONGEST])
         for key, value in (tags or {}).items():
             client.set_model_version_tag(name, str(number), key, value)
         if alias and otherwise and (holder := holding(name, alias)) and holder.number not in (over, number):

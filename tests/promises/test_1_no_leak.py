@@ -23,7 +23,7 @@ from pipeline.data.schema import Column, Schema
 from pipeline.params_file import load
 
 KINDS = ("number", "category", "boolean", "datetime", "text", "image", "audio", "sequence")
-LEARNT = (paths.PREPROCESSOR, paths.CLEAN_SQL, paths.CLEAN_PLAIN_SQL)
+LEARNT = (paths.PREPROCESSOR, paths.REFERENCE, paths.CLEAN_SQL, paths.CLEAN_PLAIN_SQL)
 
 
 def run(*names):
@@ -263,6 +263,20 @@ def test_tune_and_train_pass_without_the_test_files_and_learn_the_same(small):
     run("tune", "train")
     assert paths.MODEL.is_file()
     assert (paths.BEST.read_bytes(), Path("reports/train/metrics.json").read_bytes()) == (best, metrics)
+
+
+@pytest.mark.slow
+def test_answers_are_learnt_of_validation_alone(small, write_params):
+    write_params(evaluate={"calibration": "isotonic", "threshold": "f1", "replicates": 100}, tune={"trials": 0})
+    run("collect", "clean", "split", "normalize", "tune", "train", "evaluate")
+    learnt, measured = digest(paths.ANSWERS), digest(paths.METRICS)
+    for sides, same in ((("test", "production"), True), (("validation",), False)):
+        fitted = digest(paths.FITTED)
+        change(*sides)
+        run("normalize", "evaluate")
+        assert digest(paths.FITTED) == fitted
+        assert digest(paths.METRICS) != measured
+        assert (digest(paths.ANSWERS) == learnt) is same
 
 
 def test_random_split_shares_customers_across_sides_and_a_group_split_none(workspace, write_params):

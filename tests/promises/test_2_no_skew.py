@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline import fresh, packaging
+from pipeline.data import contents
 from pipeline.data.fitted import Preprocessor
 
 TOLERANCE = packaging.TOLERANCE
@@ -33,7 +34,7 @@ def test_raw_rows_through_the_package_in_a_fresh_process_give_the_tested_numbers
     for answer in fresh.answers(package, raw, forms):
         found = packaging.outputs(fitted, answer)
         np.testing.assert_allclose(found, expected[: len(found)], rtol=0, atol=TOLERANCE)
-    odd = raw.head(2).assign(city=["never seen", None], age=[None, "40"])
+    odd = raw.head(2).assign(city=["never seen", None], income=[None, "40"])
     assert np.isfinite(packaging.outputs(fitted, fresh.predictions(package, odd))).all()
     assert len(fresh.predictions(package, parsed)) == len(parsed)
 
@@ -67,5 +68,8 @@ def test_the_check_fails_when_what_serves_is_not_what_was_tested(tested, tmp_pat
         from pipeline.models.build import build, save
 
         save(build(fitted, ModelParams(layers=1, width=8, bins=4, embedding=2), seed=99), target)
+    with pytest.raises(fresh.PackageError, match=f"{file} was changed since it was packaged"):
+        packaging.check(tampered, fitted, raw, expected)
+    contents.write(target.parent, {})  # who made it wrong may have listed it so
     with pytest.raises(packaging.SkewError, match="differ from evaluate's by"):
         packaging.check(tampered, fitted, raw, expected)
