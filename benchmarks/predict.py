@@ -23,8 +23,8 @@ GROWTH = 1.2  # of the memory from N rows to 2N
 PREDICT = """
 import json, resource, sys
 from pathlib import Path
-from pipeline import batch
-done = batch.predict(Path(sys.argv[1]), Path(sys.argv[2]), keep=["id"], force=True)
+from pipeline.batch import predicting
+done = predicting.predict(Path(sys.argv[1]), Path(sys.argv[2]), keep=["id"], force=True)
 peaks = [resource.getrusage(who).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 print(json.dumps({"rows": done.rows, "seconds": done.seconds, "peaks": peaks}))
 """  # noqa: E501

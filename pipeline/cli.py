@@ -345,18 +345,18 @@ def predict(file: Path | None, out: Path | None, model: str, keep: tuple[str, ..
 
     Examples: pipeline predict rows.csv -o answers.parquet --keep id; tail -f rows.jsonl | pipeline predict --stdin
     """
-    from pipeline import batch
+    from pipeline.batch import predicting
 
     if stdin == (file is not None) or (stdin and out):
         raise UserError("predict: expected either FILE, perhaps with -o, or --stdin, which answers on standard output")
     if file is None:
-        done = batch.stream(sys.stdin.buffer, sys.stdout.buffer, model=model, keep=keep)
+        done = predicting.stream(sys.stdin.buffer, sys.stdout.buffer, model=model, keep=keep)
     else:
         params = load(paths.PARAMS) if paths.PARAMS.exists() else None
         out = None if out == Path("-") else out
         with resources.limited(params.memory if params else "auto"):
             csv = params.section("data").csv if params else None
-            done = batch.predict(file, out, model=model, keep=keep, force=force, csv=csv)
+            done = predicting.predict(file, out, model=model, keep=keep, force=force, csv=csv)
     log.info("%s, %s", done, out or "standard output")
 
 

@@ -73,3 +73,20 @@ def test_the_check_fails_when_what_serves_is_not_what_was_tested(tested, tmp_pat
     contents.write(target.parent, {})  # who made it wrong may have listed it so
     with pytest.raises(packaging.SkewError, match="differ from evaluate's by"):
         packaging.check(tampered, fitted, raw, expected)
+
+
+def test_two_versions_that_differ_in_code_each_give_their_own_answers(tested, tmp_path):
+    """In one process the second would run the first one's code; the gate and every replay have a process each."""
+    import shutil
+
+    package, raw, expected, fitted = tested
+    other = tmp_path / "other"
+    shutil.copytree(package, other)
+    with (other / "code/pipeline/models/heads.py").open("a") as code:
+        code.write("\n\nplain = predictions\n\n\ndef predictions(raw, fitted):\n    return 1 - plain(raw, fitted)\n")
+    with pytest.raises(fresh.PackageError, match=r"code/pipeline/models/heads\.py was changed since it was packaged"):
+        fresh.predictions(other, raw.head(1))
+    contents.write(other / "artifacts/files", {})
+    for version, truth in ((package, expected), (other, 1 - expected), (package, expected)):
+        found = packaging.outputs(fitted, fresh.predictions(version, raw))
+        np.testing.assert_allclose(found, truth, rtol=0, atol=TOLERANCE)

@@ -25,7 +25,8 @@ import pyarrow.feather
 import pytest
 from conftest import ROOT, purchases
 
-from pipeline import batch, paths
+from pipeline import paths
+from pipeline.batch import child, predicting, reading
 from pipeline.data import contents, frozen
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError
@@ -63,10 +64,10 @@ def inside(monkeypatch, model):
         def ask(self, table):
             sizes.append(len(table))
             if "young" in (ages := table["age"].to_pylist()):
-                raise batch.Refused(ages.index("young"), "column age: no")
+                raise child.Refused(ages.index("young"), "column age: no")
             return pa.Table.from_pandas(model.predict(table.to_pandas(types_mapper=pd.ArrowDtype)), preserve_index=False)
 
-    monkeypatch.setattr(batch, "Child", Inside)
+    monkeypatch.setattr(predicting, "Child", Inside)
     return sizes
 
 
@@ -119,7 +120,7 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_each_row_is_answered_in_its_place_whatever_the_form(rows, inside, model, form):
     FORMS[form](rows)
-    done = batch.predict(Path(form), Path("out.parquet"), keep=["customer", "age"], block=BLOCK)
+    done = predicting.predict(Path(form), Path("out.parquet"), keep=["customer", "age"], block=BLOCK)
     assert done.rows == ROWS
     assert max(inside) <= BLOCK
     assert len(inside) > 3
@@ -131,7 +132,7 @@ def test_each_row_is_answered_in_its_place_whatever_the_form(rows, inside, model
 @pytest.mark.parametrize("out", ["out.parquet", "deep/out.csv", "out.jsonl"])
 def test_answers_are_written_in_the_form_that_the_name_says(rows, inside, model, out):
     read = {".parquet": pd.read_parquet, ".csv": lambda file: pd.read_csv(file, dtype={"customer": str}), ".jsonl": pd.DataFrame}
-    batch.predict(Path("rows.csv"), Path(out), keep=["customer", "income"], block=BLOCK)
+    predicting.predict(Path("rows.csv"), Path(out), keep=["customer", "income"], block=BLOCK)
     file = [json.loads(line) for line in Path(out).read_text().splitlines()] if out.endswith(".jsonl") else out
     found = read[Path(out).suffix](file)
     assert found["income"].isna().sum() == rows["income"].isna().sum() > 0
@@ -139,19 +140,19 @@ def test_answers_are_written_in_the_form_that_the_name_says(rows, inside, model,
 
 
 def test_answers_go_to_standard_output_as_csv(rows, inside, model, capfdbinary):
-    batch.predict(Path("rows.csv"), block=BLOCK)
+    predicting.predict(Path("rows.csv"), block=BLOCK)
     equal(pd.read_csv(io.BytesIO(capfdbinary.readouterr().out)), model.predict(rows))
 
 
 def test_a_table_without_rows_has_an_answer_without_rows(rows, inside, model):
     rows.head(0).to_csv("none.csv", index=False)
-    assert batch.predict(Path("none.csv"), Path("out.parquet"), keep=["city"]).rows == 0
+    assert predicting.predict(Path("none.csv"), Path("out.parquet"), keep=["city"]).rows == 0
     assert list(pd.read_parquet("out.parquet")) == ["city", *model.predict(rows.head(0))]
 
 
 def test_parts_tell_their_file(rows, inside):
     folder(rows)
-    batch.predict(Path("parts"), Path("out.parquet"), keep=["source_file"])
+    predicting.predict(Path("parts"), Path("out.parquet"), keep=["source_file"])
     assert list(pd.read_parquet("out.parquet")["source_file"][[0, 150, 299]]) == [f"day={at}/part.csv" for at in range(3)]
 
 
@@ -185,7 +186,7 @@ def test_what_cannot_be_read_is_told_in_one_line_and_leaves_no_file(rows, inside
     for source, told in mistakes(rows).items():
         before = left()
         with pytest.raises(UserError) as error:
-            batch.predict(Path(source), Path("out.parquet"), block=BLOCK)
+            predicting.predict(Path(source), Path("out.parquet"), block=BLOCK)
         assert str(error.value).startswith(told)
         assert "\n" not in str(error.value)
         assert left() == before
@@ -196,7 +197,7 @@ def test_a_failure_after_some_blocks_leaves_the_old_file(rows, inside):
     rows.drop(columns="city").to_csv("parts/later.csv", index=False)
     Path("out.parquet").write_text("old")
     with pytest.raises(UserError, match=r"parts/later\.csv: missing column city"):
-        batch.predict(Path("parts"), Path("out.parquet"), block=BLOCK, force=True)
+        predicting.predict(Path("parts"), Path("out.parquet"), block=BLOCK, force=True)
     assert len(inside) > 2
     assert Path("out.parquet").read_text() == "old"
     assert not [name for name in left() if name.endswith(".new")]
@@ -205,27 +206,27 @@ def test_a_failure_after_some_blocks_leaves_the_old_file(rows, inside):
 def test_a_file_that_is_there_is_replaced_by_force_alone(rows, inside):
     Path("out.csv").write_text("old")
     with pytest.raises(UserError, match=r"out\.csv: is there already; --force replaces it"):
-        batch.predict(Path("rows.csv"), Path("out.csv"))
+        predicting.predict(Path("rows.csv"), Path("out.csv"))
     with pytest.raises(UserError, match=r"absent\.csv: no such file or folder"):
-        batch.predict(Path("absent.csv"), Path("out.csv"), force=True)
+        predicting.predict(Path("absent.csv"), Path("out.csv"), force=True)
     assert Path("out.csv").read_text() == "old"
-    batch.predict(Path("rows.csv"), Path("out.csv"), force=True)
+    predicting.predict(Path("rows.csv"), Path("out.csv"), force=True)
     assert len(pd.read_csv("out.csv")) == ROWS
     with pytest.raises(UserError, match=r"rows\.csv: .*got the file that is read"):
-        batch.predict(Path("rows.csv"), Path("rows.csv"), force=True)
+        predicting.predict(Path("rows.csv"), Path("rows.csv"), force=True)
     with pytest.raises(UserError, match=r"expected a name that ends in \.parquet, \.csv, \.jsonl"):
-        batch.predict(Path("rows.csv"), Path("out.xls"))
+        predicting.predict(Path("rows.csv"), Path("out.xls"))
 
 
 def test_a_kept_column_may_not_be_called_as_an_answer(rows, inside):
     rows.assign(prediction=1).to_csv("named.csv", index=False)
     with pytest.raises(UserError, match="--keep prediction: the answer has a column of this name"):
-        batch.predict(Path("named.csv"), Path("out.csv"), keep=["prediction"])
+        predicting.predict(Path("named.csv"), Path("out.csv"), keep=["prediction"])
 
 
 def test_what_is_no_package_is_told(rows):
     with pytest.raises(UserError, match=r"models/package: expected the folder of a model package; `pipeline run` makes one"):
-        batch.predict(Path("rows.csv"))
+        predicting.predict(Path("rows.csv"))
 
 
 @pytest.fixture
@@ -235,31 +236,31 @@ def whole(monkeypatch, package, inside):
     @contextmanager
     def opened(model):
         with original(str(package)) as found:
-            yield batch.Package(found.folder, found.columns, True)
+            yield child.Package(found.folder, found.columns, True)
 
-    original = batch.opened
-    monkeypatch.setattr(batch, "opened", opened)
+    original = child.opened
+    monkeypatch.setattr(predicting, "opened", opened)
     return inside
 
 
 def test_a_forecast_is_asked_once_with_all_rows_and_no_more_than_fit(rows, whole, monkeypatch):
     folder(rows)
-    batch.predict(Path("parts"), Path("out.parquet"), block=BLOCK)
+    predicting.predict(Path("parts"), Path("out.parquet"), block=BLOCK)
     assert whole == [ROWS]
-    monkeypatch.setattr(batch, "MOST_WHOLE", ROWS - 1)
+    monkeypatch.setattr(reading, "MOST_WHOLE", ROWS - 1)
     with pytest.raises(UserError, match=r"rows\.csv: a forecast holds its rows in memory, at most 299"):
-        batch.predict(Path("rows.csv"), Path("more.parquet"), block=BLOCK)
+        predicting.predict(Path("rows.csv"), Path("more.parquet"), block=BLOCK)
     with pytest.raises(UserError, match="--keep: a forecast answers with the steps to come"):
-        batch.predict(Path("rows.csv"), keep=["city"])
+        predicting.predict(Path("rows.csv"), keep=["city"])
     with pytest.raises(UserError, match="--stdin: a forecast needs"):
-        batch.stream(io.BytesIO(), io.BytesIO())
+        predicting.stream(io.BytesIO(), io.BytesIO())
 
 
 @pytest.fixture(autouse=True)
 def default(monkeypatch, package, request):
     """The finished package wherever a test names none."""
     if "what_is_no_package" not in request.node.name:
-        for function in (batch.predict, batch.stream):
+        for function in (predicting.predict, predicting.stream):
             monkeypatch.setitem(function.__kwdefaults__, "model", str(package))
 
 
@@ -270,7 +271,7 @@ def streamed(content: bytes, **options) -> list[dict]:
     out = io.BytesIO()
     try:
         with os.fdopen(reading, "rb") as incoming:
-            batch.stream(incoming, out, **options)
+            predicting.stream(incoming, out, **options)
     finally:
         streamed.lines = [json.loads(line) for line in out.getvalue().splitlines()]
     return streamed.lines
@@ -355,7 +356,7 @@ def test_blocks_of_another_arrow_type_are_read_as_the_source_s(case):
 
 def test_raw_rows_give_in_the_package_s_process_what_evaluate_measured(finished, workspace, model):
     raw = finished.folder / paths.RAW / paths.ROWS
-    batch.predict(raw, Path("out.parquet"), keep=["__row_id__"], block=BLOCK)
+    predicting.predict(raw, Path("out.parquet"), keep=["__row_id__"], block=BLOCK)
     found, rows = pd.read_parquet("out.parquet"), pd.read_parquet(raw)
     equal(found, pd.concat([rows[["__row_id__"]], model.predict(rows)], axis=1))
     test = pd.read_parquet(finished.folder / paths.SPLIT / "test" / paths.ROWS)["__row_id__"]
@@ -388,7 +389,7 @@ def test_a_package_whose_file_was_changed_is_refused(rows, package, tmp_path):
     (copy / "artifacts" / "files" / "answers.json").write_text("{}")
     rows.to_csv("some.csv", index=False)
     with pytest.raises(UserError, match=r"changed: answers\.json was changed since it was packaged; register the model anew$") as error:
-        batch.predict(Path("some.csv"), Path("bad.csv"), model=str(copy))
+        predicting.predict(Path("some.csv"), Path("bad.csv"), model=str(copy))
     assert "process" not in str(error.value)
     assert not [name for name in left() if "bad" in name]
 
@@ -397,36 +398,36 @@ def test_a_row_that_the_package_refuses_is_told_by_its_number(rows, refusing):
     rows.loc[[250, 270], "age"] = "young"
     rows.to_parquet("young.parquet")
     with pytest.raises(UserError) as error:
-        batch.predict(Path("young.parquet"), Path("bad.parquet"), model=str(refusing), block=BLOCK)
+        predicting.predict(Path("young.parquet"), Path("bad.parquet"), model=str(refusing), block=BLOCK)
     assert str(error.value) == "young.parquet: row 251: column age: no number"
     assert not [name for name in left() if "bad" in name]
 
 
 def test_a_process_that_is_killed_or_cannot_start_is_told(rows, package, tmp_path, monkeypatch):
     table = pa.Table.from_pandas(rows)
-    with batch.opened(str(package)) as found:
-        with batch.Child(found) as child:
-            os.kill(child.process.pid, signal.SIGKILL)
+    with child.opened(str(package)) as found:
+        with child.Child(found) as process:
+            os.kill(process.process.pid, signal.SIGKILL)
             with pytest.raises(UserError, match="the model's process was killed by SIGKILL"):
-                child.ask(table)
+                process.ask(table)
         shutil.copytree(package, tmp_path / "without", ignore=shutil.ignore_patterns("predict.py"))
         with (
-            batch.Child(batch.Package(tmp_path / "without", found.columns, False)) as child,
+            child.Child(child.Package(tmp_path / "without", found.columns, False)) as process,
             pytest.raises(UserError, match=r"without: the model's process ended with 1: .*pipeline\.predict"),
         ):
-            child.ask(table)
+            process.ask(table)
 
 
 COMMAND = """
 import signal, sys
 from pathlib import Path
-from pipeline import batch, paths
+from pipeline.batch import predicting
 signal.signal(signal.SIGINT, signal.default_int_handler)
 package, source, out = sys.argv[1:]
 if source == "-":
-    batch.stream(sys.stdin.buffer, sys.stdout.buffer, model=package, keep=["customer"])
+    predicting.stream(sys.stdin.buffer, sys.stdout.buffer, model=package, keep=["customer"])
 else:
-    batch.predict(Path(source), Path(out), model=package, block=1)
+    predicting.predict(Path(source), Path(out), model=package, block=1)
 """
 
 
@@ -472,8 +473,8 @@ def test_a_package_of_the_registry_is_fetched(finished, package, monkeypatch):
     monkeypatch.chdir(finished.folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for name in ("models:/small@champion", "models:/small/1"):
-        with batch.opened(name) as found, batch.opened(str(package)) as made:
+        with child.opened(name) as found, child.opened(str(package)) as made:
             assert (found.columns, found.whole) == (made.columns, made.whole)
             assert found.folder != made.folder
-    with pytest.raises(UserError, match="models:/small@other: no such model in the registry"), batch.opened("models:/small@other"):
+    with pytest.raises(UserError, match="models:/small@other: no such model in the registry"), child.opened("models:/small@other"):
         pass

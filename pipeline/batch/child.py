@@ -1,0 +1,182 @@
+"""The package in a process of its own: tables go to it and answers come back over pipes, each as an Arrow stream behind its length."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from ruamel.yaml import YAML
+
+from pipeline import paths
+from pipeline.errors import UserError
+
+REGISTERED = "models:/"
+
+CHILD = """
+import json, os, re, sys, warnings
+answers = os.fdopen(os.dup(1), "wb")
+os.dup2(2, 1)  # what libraries print shall not stand among the answers
+warnings.filterwarnings("ignore")
+import mlflow.pyfunc, pandas, pyarrow
+package, whole = sys.argv[1], sys.argv[2] == "whole"
+model = mlflow.pyfunc.load_model(package).unwrap_python_model()  # without MLflow's look at every value of every column
+import pipeline.predict
+code = os.path.realpath(pipeline.predict.__file__)
+if not code.startswith(package + os.sep):
+    sys.exit(f"the package ran {code}, which is not its own")
+
+def answer(table):
+    return model.predict(None, table.to_pandas(types_mapper=None if whole else pandas.ArrowDtype))
+
+def refused(table, error):
+    start, stop = 0, 0 if whole else len(table)
+    while stop - start > 1:
+        middle = (start + stop) // 2
+        try:
+            answer(table.slice(start, middle - start))
+            start = middle
+        except Exception:
+            stop = middle
+    row = None
+    try:
+        if stop > start:
+            answer(table.slice(start, 1))
+    except Exception as alone:
+        row, error = start, alone
+    text = str(error) if type(error).__name__ == "UserError" else f"{type(error).__name__}: {error}"
+    text = re.sub(",? at position [0-9]+", "", text)  # of the row alone, not of the file
+    return json.dumps({"row": row, "text": " ".join(text.split())}).encode()
+
+while head := sys.stdin.buffer.read(8):
+    table = pyarrow.ipc.open_stream(sys.stdin.buffer.read(int.from_bytes(head, "big"))).read_all()
+    try:
+        found, kind = pyarrow.Table.from_pandas(answer(table), preserve_index=False), b"A"
+        sink = pyarrow.BufferOutputStream()
+        with pyarrow.ipc.new_stream(sink, found.schema) as out:
+            out.write_table(found)
+        reply = sink.getvalue()
+    except Exception as error:
+        reply, kind = refused(table, error), b"E"
+    answers.write(kind + len(reply).to_bytes(8, "big"))
+    answers.write(reply)
+    answers.flush()
+"""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A model package: its folder, the raw columns that it reads, and whether it takes rows as a whole, as a forecast does."""
+
+    folder: Path
+    columns: tuple[str, ...]
+    whole: bool
+
+
+class Refused(Exception):
+    """The package does not take a block: `row` is the place in it of the first row at fault, None where it is no single row's."""
+
+    def __init__(self, row: int | None, text: str) -> None:
+        super().__init__(text)
+        self.row = row
+
+
+@contextmanager
+def opened(model: str) -> Iterator[Package]:
+    """The package that `model` names; one of the registry is fetched for the length of the block.
+
+    Raises:
+        UserError: there is none.
+    """
+    with tempfile.TemporaryDirectory(prefix="pipeline-") as name:
+        folder = _fetched(model, Path(name)) if model.startswith(REGISTERED) else Path(model)
+        try:
+            about = YAML(typ="safe").load((folder / "MLmodel").read_text(encoding="utf-8"))
+            columns = tuple(column["name"] for column in json.loads(about["signature"]["inputs"]))
+            files = folder / about["flavors"]["python_function"]["artifacts"]["files"]["path"]
+            whole = json.loads((files / "preprocessor.json").read_text(encoding="utf-8"))["forecast"] is not None
+        except (OSError, KeyError, TypeError):
+            hint = "; `pipeline run` makes one" if Path(model) == paths.PACKAGE else ""
+            raise UserError(f"{model}: expected the folder of a model package{hint}") from None
+        yield Package(folder.resolve(), columns, whole)
+
+
+def _fetched(model: str, into: Path) -> Path:
+    from pipeline.tracking import registry
+
+    name, at, alias = model.removeprefix(REGISTERED).partition("@")
+    if at:
+        version = registry.holding(name, alias)
+    else:
+        name, _, number = name.partition("/")
+        version = next((one for one in registry.versions(name) if str(one.number) == number), None)
+    if version is None:
+        raise UserError(f"{model}: no such model in the registry; expected models:/NAME@ALIAS or models:/NAME/VERSION")
+    return registry.fetch(version, into)
+
+
+class Child:
+    """A package in a fresh process, which answers tables one after another; as a context it ends with the block.
+
+    What the process prints is shown only where it dies.
+    """
+
+    def __init__(self, package: Package) -> None:
+        self.package = package
+        self.noise = tempfile.TemporaryFile()  # noqa: SIM115  (closed in __exit__)
+        # -B: no compiled files in the package; -I: no current folder, no PYTHONPATH, so that the package's own code is what runs
+        command = [sys.executable, "-I", "-B", "-c", CHILD, str(package.folder), "whole" if package.whole else "rows"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.noise)
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        with suppress(BrokenPipeError):
+            self.process.__exit__(None, None, None)
+        self.noise.close()
+
+    def ask(self, table: pa.Table) -> pa.Table:
+        """The answers for `table`.
+
+        Raises:
+            Refused: the package does not take the rows.
+            UserError: its process died.
+        """
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as out:
+            out.write_table(table)
+        sent = sink.getvalue()
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(len(sent).to_bytes(8, "big"))
+            self.process.stdin.write(sent)
+            self.process.stdin.flush()
+        head = self.process.stdout.read(9)
+        size = int.from_bytes(head[1:], "big")
+        reply = self.process.stdout.read(size) if len(head) == 9 else b""
+        if len(head) < 9 or len(reply) < size:
+            raise UserError(self._death())
+        if head[:1] == b"E":
+            told = json.loads(reply)
+            raise Refused(told["row"], told["text"])
+        return pa.ipc.open_stream(reply).read_all()
+
+    def _death(self) -> str:
+        code = self.process.wait()
+        self.noise.seek(0)
+        last = (self.noise.read().decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+        mistake = last.partition("UserError: ")[2]  # of the package itself, such as a file that was changed
+        if mistake:
+            return mistake
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}: {last}"
+        return f"{self.package.folder}: the model's process {how}"

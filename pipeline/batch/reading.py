@@ -1,0 +1,114 @@
+"""The rows to be answered, in blocks, read as data.source is."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.backends.duckdb import Backend
+
+from pipeline.batch.writing import Progress
+from pipeline.config import CsvParams, DataParams
+from pipeline.data.engine import SOURCE_FILE, engine, scratch
+from pipeline.data.sources import archives, folders
+from pipeline.data.sources.parts import listing
+from pipeline.errors import UserError
+
+MOST_WHOLE = 5_000_000  # rows of a forecast, which cannot be cut
+TABLES = ("csv", "json", "parquet", "arrow")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of a part of the source: the part's name and the number of its rows before them."""
+
+    table: pa.Table
+    where: str
+    before: int
+
+
+def blocks(source: Path, columns: Sequence[str], csv: CsvParams, size: int, progress: Progress) -> Generator[Block]:
+    """The columns of the source's rows, at most `size` rows at a time and at least one block, perhaps an empty one."""
+    with engine() as backend, scratch() as workspace, _told(str(source)):
+        home = archives.unpacked(source, workspace / "unpacked") or source
+        parts = _parts(home)
+        for part in parts:
+            where = str(source) if len(parts) == 1 else str(source / part.relative_to(home))
+            with _told(where):
+                table = _table(backend, part, columns, csv, workspace / "part", where)
+                there = [*table.columns, *([SOURCE_FILE] if len(parts) > 1 else [])]
+                if missing := [name for name in columns if name not in there]:
+                    raise UserError(f"{where}: {missing_columns(missing, columns, there)}")
+                read = table.select([name for name in columns if name in table.columns])
+                if progress.shown and len(parts) == 1:
+                    progress.total(int(backend.to_pyarrow(read.count()).as_py()))
+                before = 0
+                batches = (pa.Table.from_batches([batch]) for batch in backend.to_pyarrow_batches(read, chunk_size=size))
+                first = next(batches, read.schema().to_pyarrow().empty_table())
+                for some in itertools.chain([first], batches):
+                    if SOURCE_FILE in columns and SOURCE_FILE not in read.columns:
+                        name = part.relative_to(home).as_posix()
+                        some = some.append_column(SOURCE_FILE, pa.repeat(pa.scalar(name), len(some)))
+                    yield Block(some, where, before)
+                    before += len(some)
+            shutil.rmtree(workspace / "part", ignore_errors=True)
+
+
+def missing_columns(names: Iterable[str], expected: Iterable[str], found: Iterable[str]) -> str:
+    return f"missing column {listing(names)}; expected {listing(expected)}, found {listing(found)}"
+
+
+def _parts(home: Path) -> list[Path]:
+    """The table files of a folder of several, in the order of their names; all else is read as data.source is."""
+    if home.is_dir() and not (home / "load.py").is_file():
+        names = sorted(file.relative_to(home) for file in home.rglob("*") if file.is_file())
+        kinds = {name: folders.kind_of(home / name) for name in names if not any(part.startswith((".", "_")) for part in name.parts)}
+        tables = [name for name, kind in kinds.items() if kind in TABLES]
+        if len({kinds[name] for name in tables}) > 1:
+            raise UserError(f"{home}: expected parts of one kind, found {listing(map(str, tables))}")
+        if len(tables) > 1:
+            return [home / name for name in tables]
+    return [home]
+
+
+def _table(backend: Backend, part: Path, columns: Sequence[str], csv: CsvParams, workspace: Path, where: str) -> Any:
+    """A part as an Ibis table, read as data.source is in training."""
+    # ragged rows come back, so that none is left out unseen; one of the model's columns shows which line is the header
+    csv = csv if csv.ragged == "pad" else csv.model_copy(update={"ragged": "reject"})
+    target = columns[0] if folders.kind_of(part) in TABLES else "label"
+    read = folders.read(backend, part, DataParams(source=str(part), target=target, csv=csv), workspace=workspace)
+    if read.rejects is not None:
+        bad = pq.read_table(read.rejects).slice(0, 1).to_pylist()[0]
+        raise UserError(f"{where}: line {bad['line']}: {bad['reason']}; every row needs an answer: mend the file")
+    return read.table
+
+
+@contextmanager
+def _told(where: str) -> Iterator[None]:
+    """Errors of reading without the key of params.yaml, which they are not about."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(*(message.removeprefix("data.source: ") for message in error.messages)) from None
+    except (duckdb.Error, pa.ArrowException) as error:
+        raise UserError(f"{where}: not readable: {' '.join(str(error).split())[:300]}") from None
+
+
+def gathered(read: Iterator[Block], source: Path) -> Iterator[Block]:
+    """All rows as one block."""
+    blocks, rows = list[Block](), 0
+    for block in read:
+        blocks, rows = [*blocks, block], rows + len(block.table)
+        if rows > MOST_WHOLE:
+            raise UserError(
+                f"{source}: a forecast holds its rows in memory, at most {MOST_WHOLE:,}: keep the last ones of each series only"
+            )
+    yield Block(pa.concat_tables([block.table for block in blocks], promote_options="permissive"), str(source), 0)
