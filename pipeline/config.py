@@ -567,7 +567,7 @@ class RegisterParams(Section):
     one that loses on a part of the rows; unlike: the champion cannot answer for them; unknown: the store cannot be asked."""
     require: Table[float] = {}
     """Bounds of test metrics that a champion keeps, the least or the most by the metric's direction: `{auc: 0.7, log_loss: 0.5}`;
-    also latency_ms, the most that one row takes, and size_mb of the package."""
+    also latency_ms of one row, size_mb of the package, and worst_slice, the largest loss of a part named worse over that elsewhere."""
     intended_use: str = ""
     """What the model is for and what not, for its card."""
     limits: str = ""

@@ -57,6 +57,7 @@ def rows(
     found = slices.find(fitted.task, y, outputs, groups, table, metrics=calibration.decided(answers))
     facts = {name: getattr(found, name) for name in ("looked_at", "too_small", "named", "explained", "loss")}
     parts: dict[str, Any] = {"worse": [slices.sentence(fitted.task, one) for one in found.worse], **facts}
+    parts["worst_slice"] = max((one.ratio for one in found.worse), default=1.0)  # times the loss elsewhere
     tables = {"slices": slices.slice_rows(found.worse or found.all_singles)}
     if protected:
         settings: dict[str, Any] = {"replicates": replicates, "confidence": confidence, "seed": seed}

@@ -143,7 +143,9 @@ def _lacking(register: RegisterParams, costs: dict[str, float]) -> list[str]:
     """What params ask of a champion and this model has not, by the figures of evaluate and what it takes."""
     found = files.read_json(paths.METRICS.with_name("intervals.json"))
     values = {name: interval["value"] for name, interval in found["models"]["network"].items()} | costs
-    better = found["higher_is_better"] | dict.fromkeys(costs, False)
+    parts = files.read_json(paths.METRICS.with_name("slices.json"))
+    values |= {"worst_slice": parts["worst_slice"]} if "worst_slice" in parts else {}
+    better = found["higher_is_better"] | dict.fromkeys((*costs, "worst_slice"), False)
     return gate.unmet(register.require, register.beats, values, found["differences"], better)
 
 

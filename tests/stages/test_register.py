@@ -74,9 +74,18 @@ def test_the_same_model_again_is_the_same_and_what_params_ask_holds_a_better_one
     assert (found["judgement"]["verdict"], found["version"], found["alias"]) == ("same", 3, "champion")
     assert versions(made)[0] == before
     made.pipeline("promote", "2", "--why", "a bad champion")
-    found, said = trained(made, {**GOOD, "epochs": 11}, require={"auc": 0.999})
+    found, said = trained(made, {**GOOD, "epochs": 11}, require={"auc": 0.999, "latency_ms": 1e-3, "size_mb": 100, "worst_slice": 0.5})
     assert (found["judgement"]["verdict"], found["alias"]) == ("better", "challenger")
     assert "required is at least 0.999" in said
+    assert "required is at most 0.001" in said
+    assert "test worst_slice is" in said
+    assert "size_mb" not in said
+    costs, aspects = found["judgement"]["costs"], found["judgement"]["aspects"]
+    assert costs["latency_ms"]["new"] == found["latency_ms"] > 0 < costs["latency_ms"]["champion"]
+    assert 0.05 < costs["size_mb"]["new"] < 5
+    assert {"overall", "parts", "calibration", "size", "latency"} == set(aspects)
+    assert (aspects["overall"], aspects["size"]) == ("better", "equal")
+    assert "one row takes" in said
     made.write_params({**made.params, "register": {"name": "small", "require": {"acu": 1}}})
     done = made.pipeline("register", check=False)
     assert done.returncode == 2
