@@ -96,6 +96,31 @@ def test_the_first_model_is_champion_and_parts_of_its_test_rows_are_looked_at(fi
         assert (finished.folder / "reports/evaluate" / name).stat().st_size > 10
 
 
+def test_the_card_says_what_the_model_is_and_the_registry_shows_it(finished):
+    card = (finished.folder / "models/package/card.md").read_text()
+    auc = json.loads((finished.folder / "reports/evaluate/metrics.json").read_text())["test"]["auc"]
+    for words in ("# small", "Predicts `bought`: one of two classes (no, yes)", "Split: group by customer.", f"| AUC | {auc:.3f} ["):
+        assert words in card
+    version = store(finished).get_model_version_by_alias("small", "champion")
+    assert version.description == card[:5000]
+
+
+def test_a_file_is_answered_by_the_package_and_by_the_registered_champion(finished, tmp_path):
+    for model in ("models/package", "models:/small@champion"):
+        out = tmp_path / f"{model.replace('/', '')}.parquet"
+        done = finished.pipeline("predict", "rows.csv", "-o", str(out), "--keep", "customer", "--model", model)
+        assert "400 rows in" in done.stderr
+        answers = pd.read_parquet(out)
+        assert list(answers) == ["customer", "prediction", "probability of no", "probability of yes", "refused", "flags"]
+        rows = pd.read_csv(finished.folder / "rows.csv")
+        assert answers["customer"].tolist() == rows["customer"].tolist()
+        assert answers["prediction"].notna().all()
+        assert ((answers["prediction"] == "yes") == (rows["bought"] == "yes")).mean() > 0.6
+    for words, told in (((), "predict: expected either FILE"), (("rows.csv", "--stdin"), "predict: expected either FILE")):
+        done = finished.pipeline("predict", *words, check=False)
+        assert (done.returncode, told in done.stderr) == (2, True)
+
+
 def test_a_protected_column_that_is_not_there_is_named(copied):
     copied.write_params({**copied.params, "evaluate": {"protected": ["sex"]}})
     done = copied.pipeline("evaluate", check=False)
