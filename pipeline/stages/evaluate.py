@@ -69,6 +69,7 @@ def _write(measured: Measured, explained: Explained) -> None:
     values = {model: {name: interval.value for name, interval in of.items()} for model, of in models.items()}
     baselines = {model: {main: values[model][main]} for model in models if model != "network"}
     facts = {"definitions": measured.definitions, "higher_is_better": {metric.name: metric.higher_is_better for metric in measured.metrics}}
+    facts["meanings"] = {metric.name: metric.definition for metric in measured.metrics}
     with files.replaced(paths.METRICS.parent) as folder:
         files.write_json(folder / paths.METRICS.name, {"test": values["network"], "baseline": baselines})
         files.write_json(folder / "intervals.json", asdict(measured.intervals) | facts)

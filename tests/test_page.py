@@ -1,0 +1,50 @@
+"""The page of a run in a browser: no error, nothing asked of the network, readable on a phone."""
+
+import shutil
+
+import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+PHONE, DESK = 390, 1280
+
+
+@pytest.fixture(scope="module")
+def browser():
+    api = pytest.importorskip("playwright.sync_api")
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("no Chromium on the path")
+    with api.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [PHONE, DESK])
+@pytest.mark.parametrize("file", ["index.html", "clean/index.html", "split/leakage.html", "tune/index.html"])
+def test_a_page_reads_without_error_or_request_at_any_width(finished, browser, file, width):
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    errors, asked = [], []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url) if not request.url.startswith(("file:", "data:", "blob:")) else None)
+    place = finished.folder / "reports" / file
+    page.goto(place.as_uri())
+    assert (errors, asked) == ([], [])
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+    assert page.evaluate("Math.min(...[...document.querySelectorAll('p')].map(p => parseFloat(getComputedStyle(p).fontSize)))") >= 12
+    assert file != "index.html" or place.stat().st_size < 3_000_000
+    page.close()
+
+
+@pytest.mark.slow
+def test_what_a_metric_means_is_one_click_away(finished, browser):
+    page = browser.new_page(viewport={"width": PHONE, "height": 900})
+    page.goto((finished.folder / "reports/index.html").as_uri())
+    told = page.get_by_text("Probability that a random positive row is scored above a random negative one.")
+    assert not told.is_visible()
+    page.get_by_text("What the metrics mean").click()
+    assert told.is_visible()
+    page.close()
