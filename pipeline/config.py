@@ -553,6 +553,9 @@ class EvaluateParams(Section):
     """Of a number's interval in an answer: the share of true values inside."""
     protected: tuple[str, ...] = ()
     """Columns whose categories the network should treat alike, such as sex or region: their rates and gaps are reported."""
+    shares: tuple[Share, ...] = ()
+    """Shares of train, such as `[0.1, 0.25, 0.5]`, on which the network is trained again, to tell whether more rows would help; of a
+    forecast the latest windows. Together they take about the sum of the shares of the time that training took."""
 
 
 class RegisterParams(Section):

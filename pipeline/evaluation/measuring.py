@@ -69,7 +69,7 @@ def _rows(fitted: Preprocessor, sides: Mapping[str, Side], outputs: Outputs, eva
 
     models = baselines.fit_baselines(fitted.task, rows(sides["train"]), n_classes=len(fitted.target.classes), seed=seed)
     (known, known_groups), (y, groups) = ((np.asarray(one.target), np.asarray(one.group)) for one in (sides["validation"], sides["test"]))
-    learn = partial(_learn, fitted, known, known_groups, evaluate, seed)
+    learn = partial(learnt, fitted, known, known_groups, evaluate, seed)
     raw = outputs(sides["test"])
     answers = {NETWORK: learn(outputs(sides["validation"]))}
     found = {NETWORK: answers[NETWORK].calibrated(raw)}
@@ -93,7 +93,7 @@ def _windows(fitted: Preprocessor, sides: Mapping[str, Side], outputs: Outputs, 
     assert forecast is not None
     train, validation, test = (sides[name] for name in ("train", "validation", "test"))
     scales = forecasting.scales(train, forecast)
-    answers = _learn(fitted, forecasting.future(validation, forecast), np.empty(0), evaluate, seed, outputs(validation))
+    answers = learnt(fitted, forecasting.future(validation, forecast), np.empty(0), evaluate, seed, outputs(validation))
     found = {NETWORK: outputs(test)}
     found |= {name: predict(test) for name, predict in forecasting.fit_forecasts(train, forecast, scales).items()}
     y = forecasting.future(test, forecast)
@@ -117,7 +117,8 @@ def _windows(fitted: Preprocessor, sides: Mapping[str, Side], outputs: Outputs, 
     return Measured(answers, result, measured, found[NETWORK], y, groups, {"error_by_step": steps}, drawn, definitions, quality, lead)
 
 
-def _learn(fitted: Preprocessor, y: Array, groups: Array, evaluate: EvaluateParams, seed: int, outputs: Array) -> Answers:
+def learnt(fitted: Preprocessor, y: Array, groups: Array, evaluate: EvaluateParams, seed: int, outputs: Array) -> Answers:
+    """What outputs for validation rows, their truth and their groups, teach: calibration, threshold, intervals."""
     costs = calibration.cost_matrix(evaluate.costs, fitted.target.classes) if fitted.target.classes else [[0.0]] * bool(evaluate.costs)
     settings: dict[str, Any] = {"calibration": evaluate.calibration, "threshold": evaluate.threshold, "coverage": evaluate.coverage}
     return calibration.fit(fitted.task, y, outputs, groups, **settings, costs=costs, seed=seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import files, paths
-from pipeline.config import EvaluateParams, SplitParams
+from pipeline.config import EvaluateParams, ModelParams, NormalizeParams, SplitParams, TrainParams, override
 from pipeline.data import prepared
 from pipeline.data.arrays import Side
 from pipeline.data.fitted import Preprocessor
@@ -27,12 +27,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run(seed: int, split: SplitParams, evaluate: EvaluateParams) -> None:
+def run(
+    seed: int, split: SplitParams, normalize: NormalizeParams, model: ModelParams, train: TrainParams, evaluate: EvaluateParams
+) -> None:
     """Write metrics with intervals, curves, figures and the network's outputs to reports/evaluate/; add them to train's run.
 
     What is learnt of its outputs (calibration, threshold, intervals) is learnt on validation, and goes into the package.
     """
-    device.start()
+    now = override({"normalize": normalize, "model": model, "train": train}, files.read_json(paths.RUN)["tuned"])
+    device.start(*(now["train"].device, now["train"].backend) if evaluate.shares else ())
     import keras
 
     import pipeline.models.layers  # noqa: F401  (what model.keras is made of)
@@ -48,11 +51,14 @@ def run(seed: int, split: SplitParams, evaluate: EvaluateParams) -> None:
         explained = _explained(fitted, sides["test"], measured, calibrated, seed, evaluate) | _attributed(
             network, fitted, sides["test"], measured
         )
+        explained |= _shared(fitted, sides, measured, seed, evaluate, {"model": now["model"], "params": now["train"]})
     _write(measured, explained)
     for sentence in explained.parts.get("worse", [])[:3]:
         log.info("worse than elsewhere: %s", sentence)
     if sentence := explained.parts.get("disturbed"):
         log.info("disturbed: %s", sentence)
+    if sentence := explained.parts.get("more_rows"):
+        log.info("more rows: %s", sentence)
     models = measured.intervals.models
     others = [model for model in models if model != "network"]
     for name, i in models["network"].items():
@@ -115,6 +121,29 @@ def _explained(
     told = measured.truth, measured.outputs, measured.groups, table
     rows = explaining.rows(fitted, *told, answers=measured.answers, protected=evaluate.protected, **settings)
     return rows | why | hard
+
+
+def _shared(
+    fitted: Preprocessor, sides: Mapping[str, Side], measured: Measured, seed: int, evaluate: EvaluateParams, how: Mapping[str, Any]
+) -> Explained:
+    """What parts of train would have given, and so whether more rows would help; nothing where evaluate.shares names none."""
+    from pipeline.evaluation import data_curve_figures, measuring
+    from pipeline.evaluation.explaining import Explained
+    from pipeline.models.fit import actual
+    from pipeline.training import data_curve
+
+    if not evaluate.shares:
+        return Explained()
+    train, validation, test = (sides[name] for name in paths.SIDES[:3])
+    tell = lambda share, rows, result: log.info("%d rows: validation loss %.4f", rows, result.best["validation/loss"])  # noqa: E731
+    raw = data_curve.networks(fitted, train, validation, test, evaluate.shares, **how, seed=seed, on_part=tell)
+    known, groups = actual(validation, fitted), np.asarray(validation.group)
+    parts = data_curve.calibrated(raw, lambda outputs: measuring.learnt(fitted, known, groups, evaluate, seed, outputs))
+    settings: dict[str, Any] = {"replicates": evaluate.replicates, "confidence": evaluate.confidence, "seed": seed}
+    asked = measured.truth, parts, measured.outputs, measured.groups
+    found = data_curve.curve(fitted.task, *asked, train=train, metric=measured.metrics[0], **settings)
+    told, figure = data_curve.rows_of(found), data_curve_figures.data_curve(found)
+    return Explained({"more_rows": data_curve.sentence(found)}, {"data_curve": told}, {"data_curve": figure})
 
 
 def _attributed(network: Any, fitted: Preprocessor, test: Side, measured: Measured) -> Explained:

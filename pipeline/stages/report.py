@@ -12,7 +12,7 @@ from pipeline import files, paths, summary
 log = logging.getLogger(__name__)
 PICTURES = (
     "forecast", "error_by_step", "roc", "residuals", "calibration", "precision_recall", "confusion", "importance", "dependence",
-    "robustness", "attribution",
+    "robustness", "attribution", "data_curve",
 )  # fmt: skip
 
 
