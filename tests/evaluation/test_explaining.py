@@ -7,6 +7,7 @@ import toys
 
 from pipeline.data.fitted import Number, Preprocessor, Target
 from pipeline.evaluation import explaining
+from pipeline.models.answers import Answers
 
 SETTINGS = {"replicates": 200, "confidence": 0.95, "seed": 0}
 
@@ -28,7 +29,9 @@ def test_a_planted_harm_is_a_part_and_its_rows_are_the_errors():
     p = 1 / (1 + np.exp(-3 * x))
     y = (rng.random(len(x)) < p).astype(int)
     answers = np.where(table["city"] == "Oslo", 1 - p, p)
-    found = explaining.rows(fitted("binary"), y, answers, np.arange(len(x)), table, protected=("sex",), **SETTINGS)
+    found = explaining.rows(
+        fitted("binary"), y, answers, np.arange(len(x)), table, answers=Answers("binary"), protected=("sex",), **SETTINGS
+    )
     assert found.parts["worse"][0].startswith("city Oslo (")
     assert {gap["column"] for gap in found.parts["gaps"]} == {"sex"}
     assert {rate["category"] for rate in found.tables["fairness"]} == {"f", "m"}
@@ -44,7 +47,7 @@ def test_numbers_have_errors_in_their_units_and_no_labels():
     _, x, table = rows()
     y = np.where(np.arange(len(x)) == 7, x + 50, x)
     table.loc[7, "city"] = None
-    found = explaining.rows(fitted("regression"), y, x, np.arange(len(x)), table, protected=(), **SETTINGS)
+    found = explaining.rows(fitted("regression"), y, x, np.arange(len(x)), table, answers=Answers("regression"), protected=(), **SETTINGS)
     worst = found.tables["confident_errors"][0]
     assert (worst["row"], worst["error"], worst["value of city"]) == (7, pytest.approx(-50), None)
     assert found.tables["label_errors"] == []

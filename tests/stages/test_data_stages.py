@@ -35,7 +35,7 @@ def test_files_appear_and_hold_every_row(small):
     run(*STAGES)
     sides = {f"data/normalized/{side}/{name}.npy" for side in paths.SIDES[:3] for name in ("number", "category", "target", "group")}
     tables = {f"data/{folder}/rows.parquet" for folder in ("raw", "clean", *(f"split/{side}" for side in (*paths.SIDES, "rejects")))}
-    fitted = {f"data/normalized/{name}" for name in ("preprocessor.json", "clean.sql", "clean_plain.sql")}
+    fitted = {f"data/normalized/{name}" for name in ("preprocessor.json", "reference.json", "clean.sql", "clean_plain.sql")}
     told = {"data/raw/source.json", "data/clean/schema.json", "data/clean/rejects.parquet"}
     told |= {"reports/clean/quality.json", "reports/clean/index.html"}
     told |= {f"reports/split/{name}" for name in ("split.json", "leakage.json", "leakage.html")}

@@ -53,8 +53,11 @@ def test_a_training_is_one_finished_run_with_params_metrics_inputs_and_files(wor
 
 def test_the_system_s_metrics_are_sampled_while_training_lasts(workspace):
     with runs.training("data", workspace / "marker", TAGS) as run:
-        time.sleep(3.5)
-    assert store.client().get_run(run.id).data.metrics["system/system_memory_usage_percentage"] > 0
+        until = time.monotonic() + 60  # the first sample waits for a process of its own to start
+        while not (found := store.client().get_run(run.id).data.metrics.get("system/system_memory_usage_percentage")):
+            assert time.monotonic() < until
+            time.sleep(0.5)
+    assert found > 0
 
 
 def test_a_failed_training_leaves_a_failed_run(workspace):
