@@ -360,6 +360,22 @@ def predict(file: Path | None, out: Path | None, model: str, keep: tuple[str, ..
     log.info("%s, %s", done, out or "standard output")
 
 
+@main.command()
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--model", default=str(paths.PACKAGE), show_default=True, metavar="PACKAGE", help="Its folder, or models:/NAME@ALIAS.")
+@click.option("--force", is_flag=True, help="Replace the file that is to be written.")
+def export(out: Path, model: str, force: bool) -> None:
+    """Write a model package's network as OUT.onnx, which answers as the package does or is not written.
+
+    Example: pipeline export visits.onnx --model models:/visits@champion
+    """
+    from pipeline.batch import child
+    from pipeline.exporting import writing
+
+    with child.opened(model) as package:
+        log.info("%s", writing.onnx(package.folder, out, force=force))
+
+
 def _move(version: int | None, why: str) -> None:
     from pipeline.tracking import registry
 

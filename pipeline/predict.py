@@ -146,7 +146,7 @@ def _bytes(value: Any, column: str) -> Any:
     try:
         if isinstance(value, Path):
             return value.read_bytes()
-        return base64.b64decode(value, validate=True) if isinstance(value, str) else value
+        return base64.b64decode("".join(value.split()), validate=True) if isinstance(value, str) else value
     except OSError as error:
         raise UserError(f"column {column}: {str(value)[:100]!r} cannot be read ({error.strerror})") from None
     except ValueError:

@@ -102,7 +102,7 @@ def test_pictures_may_be_asked_by_path_and_a_path_to_nothing_is_named(workspace,
     raw = raw_test_rows().dropna().head(2).reset_index(drop=True)
     for at, data in enumerate(raw["photo"]):
         Path(f"{at}.png").write_bytes(data)
-    by_path = raw.assign(photo=[base64.b64encode(raw["photo"].iloc[0]).decode(), Path("1.png")])
+    by_path = raw.assign(photo=[base64.encodebytes(raw["photo"].iloc[0]).decode(), Path("1.png")])
     np.testing.assert_array_equal(model.outputs(by_path), model.outputs(raw))
     with pytest.raises(UserError, match=r"column photo: 'absent.png' cannot be read \(No such file"):
         model.outputs(raw.assign(photo=[Path("absent.png")] * 2))
