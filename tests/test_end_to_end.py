@@ -109,8 +109,8 @@ def test_a_file_is_answered_by_the_package_and_by_the_registered_champion(finish
     for model in ("models/package", "models:/small@champion"):
         out = tmp_path / f"{model.replace('/', '')}.parquet"
         done = finished.pipeline("predict", "rows.csv", "-o", str(out), "--keep", "customer", "--model", model)
-        assert "400 rows in" in done.stderr
         answers = pd.read_parquet(out)
+        assert f"{len(answers)} rows in" in done.stderr
         assert list(answers) == ["customer", "prediction", "probability of no", "probability of yes", "refused", "flags"]
         rows = pd.read_csv(finished.folder / "rows.csv")
         assert answers["customer"].tolist() == rows["customer"].tolist()

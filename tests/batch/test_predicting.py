@@ -469,9 +469,8 @@ def until(happened) -> None:
     raise AssertionError("did not happen within a minute")
 
 
-def test_a_package_of_the_registry_is_fetched(finished, package, monkeypatch):
-    monkeypatch.chdir(finished.folder)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+def test_a_package_of_the_registry_is_fetched(finished, workspace, package, monkeypatch):
+    monkeypatch.chdir(finished.folder)  # its own store: `workspace` has put aside what says otherwise
     for name in ("models:/small@champion", "models:/small/1"):
         with child.opened(name) as found, child.opened(str(package)) as made:
             assert (found.columns, found.whole) == (made.columns, made.whole)

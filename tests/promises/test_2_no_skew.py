@@ -82,9 +82,9 @@ def test_two_versions_that_differ_in_code_each_give_their_own_answers(tested, tm
     package, raw, expected, fitted = tested
     other = tmp_path / "other"
     shutil.copytree(package, other)
-    with (other / "code/pipeline/models/heads.py").open("a") as code:
-        code.write("\n\nplain = predictions\n\n\ndef predictions(raw, fitted):\n    return 1 - plain(raw, fitted)\n")
-    with pytest.raises(fresh.PackageError, match=r"code/pipeline/models/heads\.py was changed since it was packaged"):
+    with (other / "code/pipeline/models/answers.py").open("a") as code:
+        code.write("\n\nplain = Answers.calibrated\nAnswers.calibrated = lambda self, outputs: 1 - plain(self, outputs)\n")
+    with pytest.raises(fresh.PackageError, match=r"code/pipeline/models/answers\.py was changed since it was packaged"):
         fresh.predictions(other, raw.head(1))
     contents.write(other / "artifacts/files", {})
     for version, truth in ((package, expected), (other, 1 - expected), (package, expected)):
