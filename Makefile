@@ -21,7 +21,7 @@ check: $(VENV)/requirements-check.lock.ready  ## lint, types and the slower test
 	ruff check .
 	ruff format --check .
 	mypy pipeline
-	python -m pytest -q -m slow
+	python -m pytest -q -m slow -n 2 --dist loadfile
 
 examples: $(READY)  ## run every example and print what came of it
 	python benchmarks/examples.py
