@@ -75,7 +75,7 @@ def changed(table, rng):
         values = column.to_pandas()
         if name == ROW_ID:
             columns[name] = column
-        elif name == "y":
+        elif name in ("y", "bought"):
             columns[name] = pa.array(values.map({"no": "yes", "yes": "no"}), kind)
         elif pa.types.is_floating(kind):
             moved = (values.fillna(0) * 7 + 1000).mask(values.notna() & (rng.random(len(values)) < 0.3))
