@@ -51,6 +51,12 @@ class Answers:
             return tempered(outputs, self.temperature)
         return np.interp(outputs, self.knots, self.levels) if self.method == "isotonic" else outputs
 
+    def uncalibrated(self, outputs: Array) -> Array:
+        """The inverse of `calibrated`, for what that gives."""
+        if self.method == "temperature":
+            return tempered(outputs, 1 / self.temperature)
+        return np.interp(outputs, self.levels, self.knots) if self.method == "isotonic" else outputs
+
     def decide(self, outputs: Array) -> Array:
         """(rows,) codes of the classes that are answered, for calibrated outputs; among equals the first, of two classes the second."""
         if self.task == "binary":

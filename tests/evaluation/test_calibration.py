@@ -52,6 +52,9 @@ def test_a_bent_scale_gets_the_line_that_no_temperature_is() -> None:
     assert after == pytest.approx(honest, abs=0.01)
     line = found.calibrated(np.linspace(0, 1, 101))
     assert (np.diff(line) > 0).all()
+    np.testing.assert_allclose(found.uncalibrated(found.calibrated(unseen)), unseen, atol=1e-9)
+    warm = Answers("binary", "temperature", temperature=2.5)
+    np.testing.assert_allclose(warm.uncalibrated(warm.calibrated(unseen)), unseen, atol=1e-9)
     auc = METRICS["binary"][0]
     assert auc(unseen_y, found.calibrated(unseen**3)) == auc(unseen_y, unseen)  # no tie, hence the order of before
     assert 0 < line[0] < line[-1] < 1
