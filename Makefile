@@ -57,4 +57,5 @@ $(VENV)/requirements-check.lock.ready: $(READY) requirements-check.lock
 	@echo "adding the tools of make check"
 	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --quiet $(COMPILED) -r requirements-check.lock
 	@command -v postgres /usr/lib/postgresql/*/bin/postgres >/dev/null || apt-get install -y -qq postgresql >/dev/null 2>&1 || echo "no PostgreSQL server and no way to install one: its tests are skipped"
+	@command -v chromium chromium-browser google-chrome >/dev/null || apt-get install -y -qq chromium >/dev/null 2>&1 || echo "no Chromium and no way to install one: its tests are skipped"
 	@touch $@

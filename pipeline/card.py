@@ -8,12 +8,17 @@ from typing import Any
 from pipeline import summary
 from pipeline.config import RegisterParams
 from pipeline.data.fitted import Preprocessor
+from pipeline.evaluation.wording import capital
 
 FEW = 5  # parts of the rows, and leaks
+NOTED = (
+    " A row is refused, in words, where a value is missing or unreadable that never was in training, and flagged"
+    " where a category is new or a number outside of training's range."
+)
 SIDES = ("train", "validation", "test")
 
 
-def text(fitted: Preprocessor, register: RegisterParams, found: Mapping[str, Any], *, versions: Sequence[str]) -> str:
+def text(fitted: Preprocessor, register: RegisterParams, found: dict[str, Any], *, versions: Sequence[str]) -> str:
     """Returns the card.
 
     Args:
@@ -30,6 +35,7 @@ def text(fitted: Preprocessor, register: RegisterParams, found: Mapping[str, Any
         f" ({', '.join(fitted.target.classes[:20])}{', ...' if len(fitted.target.classes) > 20 else ''})" if fitted.target.classes else ""
     )
     columns = f"{len(fitted.all_columns)} column{'s' if len(fitted.all_columns) > 1 else ''}"
+    names = ", ".join(f"`{name}`" for name in fitted.all_columns)
     lines = [
         f"# {register.name}",
         f"Predicts `{target}`: {what[task]}{classes}, from {columns}, by a Keras network.",
@@ -42,26 +48,20 @@ def text(fitted: Preprocessor, register: RegisterParams, found: Mapping[str, Any
         *(f"**{one['title']}** {one['remedy']}" for one in found["leakage"]["findings"][:FEW] if one["severity"] == "error"),
         _aside(fitted),
         "## Figures",
-        f"{summary.result(dict(found))}. " + ". ".join(_sentence(summary.against(dict(found), other)) for other in _others(found)) + ".",
+        f"{summary.result(found)}. " + ". ".join(capital(summary.against(found, other)) for other in found["test"]["differences"]) + ".",
         _metrics(found),
-        summary.answered(dict(found)),
+        summary.answered(found),
         "## Limits",
         *([register.limits] if register.limits else []),
         *_limits(found),
         "## Asking it",
-        f"It reads raw rows with the columns {', '.join(f'`{name}`' for name in fitted.all_columns)}, as the source has them, in any order."
-        + (
-            ""
-            if fitted.forecast
-            else " A row is refused, in words, where a value is missing or unreadable that never was in training, and flagged"
-        )
-        + ("" if fitted.forecast else " where a category is new or a number outside of training's range."),
+        f"It reads raw rows with the columns {names}, as the source has them, in any order." + ("" if fitted.forecast else NOTED),
         f"It needs {', '.join(versions)}.",
     ]
     return "\n\n".join(line for line in lines if line) + "\n"
 
 
-def _sides(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+def _sides(found: dict[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     return [(side, found["split"]["sides"][side]) for side in SIDES if side in found["split"]["sides"]]
 
 
@@ -76,11 +76,7 @@ def _aside(fitted: Preprocessor) -> str:
     return f"Not read by the network: {told}." if told else ""
 
 
-def _others(found: Mapping[str, Any]) -> list[str]:
-    return list(found["test"]["differences"])
-
-
-def _metrics(found: Mapping[str, Any]) -> str:
+def _metrics(found: dict[str, Any]) -> str:
     models = found["test"]["models"]
 
     def cell(one: Mapping[str, Any]) -> str:
@@ -92,7 +88,7 @@ def _metrics(found: Mapping[str, Any]) -> str:
     return _table(("test", *(summary.NAMES.get(model, "the network") for model in models)), rows)
 
 
-def _limits(found: Mapping[str, Any]) -> list[str]:
+def _limits(found: dict[str, Any]) -> list[str]:
     parts = found["parts"]
     told = [f"- Worse than elsewhere: {sentence}." for sentence in parts.get("worse", [])[:FEW]]
     told += [f"- Gap in {gap['measure'].replace('_', ' ')} of `{gap['column']}`: {_gap(gap)}." for gap in parts.get("gaps", [])]
@@ -105,10 +101,6 @@ def _gap(gap: Mapping[str, Any]) -> str:
         return "too few rows to tell"
     interval = "" if gap["low"] is None else f" {summary.spread(gap['low'], gap['high'])}"
     return f"{summary.number(gap['value'])}{interval}, {gap['largest']} above {gap['smallest']}"
-
-
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

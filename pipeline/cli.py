@@ -369,10 +369,10 @@ def export(out: Path, model: str, force: bool) -> None:
 
     Example: pipeline export visits.onnx --model models:/visits@champion
     """
-    from pipeline.batch import child
+    from pipeline import packaging
     from pipeline.exporting import writing
 
-    with child.opened(model) as package:
+    with packaging.opened(model) as package:
         log.info("%s", writing.onnx(package.folder, out, force=force))
 
 

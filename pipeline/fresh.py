@@ -58,9 +58,8 @@ def answers(package: Path, rows: pd.DataFrame, variants: Sequence[Variant]) -> l
     with tempfile.TemporaryDirectory(prefix="pipeline-") as name:
         folder = Path(name)
         rows.to_parquet(folder / "rows.parquet")
-        # -B: no compiled files in the package; -I: no current folder, no PYTHONPATH, so that the package's own code is what runs
-        command = [sys.executable, "-I", "-B", "-c", CHILD, str(package.resolve()), str(folder / "rows.parquet"), name, asked]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+        words = command(CHILD, str(package.resolve()), str(folder / "rows.parquet"), name, asked)
+        done = subprocess.run(words, capture_output=True, text=True, cwd=folder)
         if done.returncode:
             raise PackageError(done.stderr.strip()[-2000:])
         file, took = json.loads(done.stdout.strip().splitlines()[-1])
@@ -71,6 +70,12 @@ def answers(package: Path, rows: pd.DataFrame, variants: Sequence[Variant]) -> l
     for answer, seconds in zip(found, took, strict=True):
         answer.attrs["seconds"] = seconds
     return found
+
+
+def command(code: str, *words: str) -> list[str]:
+    """The command that runs `code` in a fresh process, with these arguments, where a package's own code is what is imported."""
+    # -B: no compiled files in the package; -I: no current folder, no PYTHONPATH
+    return [sys.executable, "-I", "-B", "-c", code, *words]
 
 
 def predictions(package: Path, rows: pd.DataFrame) -> pd.DataFrame:

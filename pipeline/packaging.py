@@ -6,16 +6,19 @@ import importlib.metadata
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from ruamel.yaml import YAML
 
 from pipeline import fresh, lineage, paths
 from pipeline.data import asking, contents
 from pipeline.data.fitted import Preprocessor, Task
+from pipeline.errors import UserError
 from pipeline.imports import HOME, closure
 from pipeline.models.answers import Answers
 from pipeline.tracking import registry
@@ -25,8 +28,50 @@ REQUIREMENTS = ("mlflow", "tensorflow", "keras", "duckdb", "numpy", "pandas", "p
 MEDIA_REQUIREMENTS = {"text": ("tokenizers",), "image": ("pillow",), "audio": ("soundfile", "scipy")}
 TOLERANCE = 1e-6
 NOTES = {"refused": "string", "flags": "string"}  # columns of an answer, mostly missing
+REGISTERED = "models:/"
 FIRST = "as the source has them"
 MEDIA_TOLERANCE = 1e-5  # of the scale of the answers: deep networks add up in another order when batches have other sizes
+
+
+@dataclass(frozen=True)
+class Package:
+    """A model package: its folder, the raw columns that it reads, and whether it takes rows as a whole, as a forecast does."""
+
+    folder: Path
+    columns: tuple[str, ...]
+    whole: bool
+
+
+@contextmanager
+def opened(model: str) -> Iterator[Package]:
+    """The package that `model` names; one of the registry is fetched for the length of the block.
+
+    Raises:
+        UserError: there is none.
+    """
+    with tempfile.TemporaryDirectory(prefix="pipeline-") as name:
+        folder = _fetched(model, Path(name)) if model.startswith(REGISTERED) else Path(model)
+        try:
+            about = YAML(typ="safe").load((folder / "MLmodel").read_text(encoding="utf-8"))
+            columns = tuple(column["name"] for column in json.loads(about["signature"]["inputs"]))
+            files = folder / about["flavors"]["python_function"]["artifacts"]["files"]["path"]
+            whole = json.loads((files / "preprocessor.json").read_text(encoding="utf-8"))["forecast"] is not None
+        except (OSError, KeyError, TypeError):
+            hint = "; `pipeline run` makes one" if Path(model) == paths.PACKAGE else ""
+            raise UserError(f"{model}: expected the folder of a model package{hint}") from None
+        yield Package(folder.resolve(), columns, whole)
+
+
+def _fetched(model: str, into: Path) -> Path:
+    name, at, alias = model.removeprefix(REGISTERED).partition("@")
+    if at:
+        version = registry.holding(name, alias)
+    else:
+        name, _, number = name.partition("/")
+        version = next((one for one in registry.versions(name) if str(one.number) == number), None)
+    if version is None:
+        raise UserError(f"{model}: no such model in the registry; expected models:/NAME@ALIAS or models:/NAME/VERSION")
+    return registry.fetch(version, into)
 
 
 def build(package: Path, fitted: Preprocessor, example: pd.DataFrame) -> str:

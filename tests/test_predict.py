@@ -6,17 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import purchases
+from package_files import packed
 
 from pipeline import paths
 from pipeline.cli import run_stage
 from pipeline.config import ModelParams
-from pipeline.data import arrays, contents
+from pipeline.data import arrays
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError
 from pipeline.models.answers import Answers, tempered
-from pipeline.models.build import build, save
+from pipeline.models.build import build
 from pipeline.models.fit import inputs, outputs
-from pipeline.packaging import FILES
 from pipeline.params_file import load
 from pipeline.predict import Model
 
@@ -26,16 +26,8 @@ def model(small):
     for stage in ("collect", "clean", "split", "normalize"):
         run_stage(stage, load(paths.PARAMS))
     fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text())
-    paths.MODELS.mkdir()
-    paths.FITTED.write_text(fitted.to_json())
-    paths.ANSWERS.parent.mkdir(parents=True)
-    paths.ANSWERS.write_text(Answers("binary").to_json())
-    save(build(fitted, ModelParams(layers=1, width=8, bins=4, embedding=2), seed=1), paths.MODEL)
-    for file in FILES:
-        (small / "files").mkdir(exist_ok=True)
-        (small / "files" / file.name).write_bytes(file.read_bytes())
-    contents.write(small / "files", {})
-    return Model(small / "files")
+    network = build(fitted, ModelParams(layers=1, width=8, bins=4, embedding=2), seed=1)
+    return Model(packed(small / "files", fitted, network))
 
 
 def test_raw_rows_give_what_the_arrays_give(model):

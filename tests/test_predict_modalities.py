@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from media_files import png, wav
+from package_files import packed
 
 from pipeline import packaging, paths
 from pipeline.cli import run_stage
 from pipeline.config import ModelParams
-from pipeline.data import arrays, contents, replaying
+from pipeline.data import arrays, replaying
 from pipeline.data.engine import engine
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError
-from pipeline.models.answers import Answers
-from pipeline.models.build import build, save, serving
+from pipeline.models.build import build, serving
 from pipeline.models.fit import outputs
 from pipeline.params_file import load
 from pipeline.predict import Model
@@ -57,18 +57,8 @@ def normalized(write_params, frame: pd.DataFrame, *, task: str, split: dict | No
 
 
 def packaged(fitted: Preprocessor, **model: object) -> Model:
-    paths.MODELS.mkdir(exist_ok=True)
     network = build(fitted, ModelParams(layers=1, width=8, heads=2, bins=4, embedding=2, **model), seed=1)
-    save(serving(network), paths.MODEL)
-    paths.FITTED.write_text(fitted.to_json())
-    paths.ANSWERS.parent.mkdir(parents=True, exist_ok=True)
-    paths.ANSWERS.write_text(Answers(fitted.task).to_json())
-    files = Path("files")
-    files.mkdir(exist_ok=True)
-    for file in packaging.FILES:
-        (files / file.name).write_bytes(file.read_bytes())
-    contents.write(files, {})
-    return Model(files)
+    return Model(packed(Path("files"), fitted, serving(network)))
 
 
 def raw_test_rows() -> pd.DataFrame:

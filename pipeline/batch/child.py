@@ -5,20 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import suppress
 
 import pyarrow as pa
-from ruamel.yaml import YAML
 
-from pipeline import paths
+from pipeline import fresh
 from pipeline.errors import UserError
-
-REGISTERED = "models:/"
+from pipeline.packaging import Package
 
 CHILD = """
 import json, os, re, sys, warnings
@@ -36,7 +30,7 @@ if not code.startswith(package + os.sep):
 def answer(table):
     return model.predict(None, table.to_pandas(types_mapper=None if whole else pandas.ArrowDtype))
 
-def refused(table, error):
+def refused(table, error):  # whatever the package's code raises, in any version of it: told for its row
     start, stop = 0, 0 if whole else len(table)
     while stop - start > 1:
         middle = (start + stop) // 2
@@ -71,55 +65,12 @@ while head := sys.stdin.buffer.read(8):
 """
 
 
-@dataclass(frozen=True)
-class Package:
-    """A model package: its folder, the raw columns that it reads, and whether it takes rows as a whole, as a forecast does."""
-
-    folder: Path
-    columns: tuple[str, ...]
-    whole: bool
-
-
 class Refused(Exception):
     """The package does not take a block: `row` is the place in it of the first row at fault, None where it is no single row's."""
 
     def __init__(self, row: int | None, text: str) -> None:
         super().__init__(text)
         self.row = row
-
-
-@contextmanager
-def opened(model: str) -> Iterator[Package]:
-    """The package that `model` names; one of the registry is fetched for the length of the block.
-
-    Raises:
-        UserError: there is none.
-    """
-    with tempfile.TemporaryDirectory(prefix="pipeline-") as name:
-        folder = _fetched(model, Path(name)) if model.startswith(REGISTERED) else Path(model)
-        try:
-            about = YAML(typ="safe").load((folder / "MLmodel").read_text(encoding="utf-8"))
-            columns = tuple(column["name"] for column in json.loads(about["signature"]["inputs"]))
-            files = folder / about["flavors"]["python_function"]["artifacts"]["files"]["path"]
-            whole = json.loads((files / "preprocessor.json").read_text(encoding="utf-8"))["forecast"] is not None
-        except (OSError, KeyError, TypeError):
-            hint = "; `pipeline run` makes one" if Path(model) == paths.PACKAGE else ""
-            raise UserError(f"{model}: expected the folder of a model package{hint}") from None
-        yield Package(folder.resolve(), columns, whole)
-
-
-def _fetched(model: str, into: Path) -> Path:
-    from pipeline.tracking import registry
-
-    name, at, alias = model.removeprefix(REGISTERED).partition("@")
-    if at:
-        version = registry.holding(name, alias)
-    else:
-        name, _, number = name.partition("/")
-        version = next((one for one in registry.versions(name) if str(one.number) == number), None)
-    if version is None:
-        raise UserError(f"{model}: no such model in the registry; expected models:/NAME@ALIAS or models:/NAME/VERSION")
-    return registry.fetch(version, into)
 
 
 class Child:
@@ -131,8 +82,7 @@ class Child:
     def __init__(self, package: Package) -> None:
         self.package = package
         self.noise = tempfile.TemporaryFile()  # noqa: SIM115  (closed in __exit__)
-        # -B: no compiled files in the package; -I: no current folder, no PYTHONPATH, so that the package's own code is what runs
-        command = [sys.executable, "-I", "-B", "-c", CHILD, str(package.folder), "whole" if package.whole else "rows"]
+        command = fresh.command(CHILD, str(package.folder), "whole" if package.whole else "rows")
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.noise)
 
     def __enter__(self) -> Child:

@@ -14,12 +14,13 @@ from typing import IO
 import pyarrow as pa
 
 from pipeline import paths
-from pipeline.batch.child import Child, Package, Refused, opened
+from pipeline.batch.child import Child, Refused
 from pipeline.batch.lines import Lines, waiting
 from pipeline.batch.reading import Block, blocks, gathered
 from pipeline.batch.writing import Json, check, output, progress
 from pipeline.config import CsvParams
 from pipeline.errors import UserError
+from pipeline.packaging import Package, opened
 
 BLOCK = 65_536  # rows that are asked at once
 AHEAD = 2  # blocks that wait for the package

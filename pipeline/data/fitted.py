@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+PADDING, UNKNOWN = 0, 1  # token ids
 GRID = 256  # intervals of the quantile grid from which a network places its bins
 
 Task = Literal["binary", "multiclass", "regression", "forecast"]

@@ -109,24 +109,24 @@ class Frozen:
         """
         names = list(self.encoder.shapes) if names is None else names
         needed = self.encoder.columns(names)
-        odd: list[dict[str, np.ndarray]] = []
-        parts: list[pa.Table] = []
 
-        def typed() -> Iterator[pa.Table]:
+        def typed() -> Iterator[tuple[pa.Table, dict[str, np.ndarray]]]:
             for some in _cut(rows):
-                odd.append({})
-                parts.append(self.arrow(some, needed, odd[-1] if look else None))
-                yield parts[-1]
+                odd: dict[str, np.ndarray] = {}
+                yield self.arrow(some, needed, odd if look else None), odd
 
-        def encoded(at: int, batch: pa.RecordBatch) -> dict[str, np.ndarray]:
+        def cleaned(part: tuple[pa.Table, dict[str, np.ndarray]]) -> tuple[pa.Table, pa.RecordBatch, dict[str, np.ndarray]]:
+            return part[0], self._clean(part[0]), part[1]
+
+        def encoded(raw: pa.Table, clean: pa.RecordBatch, odd: dict[str, np.ndarray], first: int = 0) -> dict[str, np.ndarray]:
             if look:
-                look(parts[at], batch, odd[at], at * PART)
-            return self.encoder.blocks(batch, names)
+                look(raw, clean, odd, first)
+            return self.encoder.blocks(clean, names)
 
         if len(rows) <= PART:
-            return encoded(0, self._clean(next(typed())))
+            return encoded(*cleaned(next(typed())))
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # the engine cleans beside; what comes before and after holds Python's lock
-            found = [encoded(at, batch) for at, batch in enumerate(pool.map(self._clean, typed()))]
+            found = [encoded(*part, at * PART) for at, part in enumerate(pool.map(cleaned, typed()))]
         return {name: np.concatenate([blocks[name] for blocks in found]) for name in found[0]}
 
     def clean(self, rows: pd.DataFrame | pa.Table) -> pa.RecordBatch:

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from pipeline.evaluation.figures import COLOURS, INK, blank, styled, titled, written
-from pipeline.evaluation.robustness import word
-from pipeline.training.data_curve import Curve, sentence, shown
+from pipeline.evaluation.wording import capital, shown, word
+from pipeline.training.data_curve import Curve, sentence
 
 SIZE = 12  # points: read on a phone too
 LINE, WORSE = COLOURS[0], COLOURS[6]  # blue and orange are told apart by all; marks differ too
@@ -52,9 +52,8 @@ def data_curve(found: Curve) -> Figure:
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
     axes.set_xlabel("Windows of train, the latest" if found.task == "forecast" else "Rows of train", fontsize=SIZE)
-    name = word(found.metric)
     direction = "higher" if found.higher_is_better else "lower"
-    axes.set_ylabel(f"{name[0].upper()}{name[1:]} on test ({direction} is better)", fontsize=SIZE)
+    axes.set_ylabel(f"{capital(word(found.metric))} on test ({direction} is better)", fontsize=SIZE)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=SIZE, labelcolor=INK)
     return titled(figure, sentence(found).removesuffix("."))
 

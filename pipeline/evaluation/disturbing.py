@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from pipeline.data import audio
 from pipeline.data.encoding import Encoder
-from pipeline.data.fitted import Number, Preprocessor
+from pipeline.data.fitted import PADDING, UNKNOWN, Number, Preprocessor
 from pipeline.evaluation.influence import Inputs
 from pipeline.evaluation.metrics import Array, Floats
 
@@ -34,7 +34,6 @@ Draw = Callable[[Preprocessor, Inputs, np.random.Generator], Change]
 
 DEVIATIONS = (0.05, 0.1, 0.2, 0.5)
 SHARES = (0.05, 0.1, 0.2, 0.5)
-PADDING, UNKNOWN = 0, 1  # token ids
 BRIGHTEST = 255.0
 FAR = 1e200  # beyond what any scaling bends or cuts
 

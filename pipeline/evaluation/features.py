@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.data.fitted import UNKNOWN
 from pipeline.evaluation.metrics import Array, Floats
 
 SIDE = 32  # pixels a side, to which larger pictures are averaged
 COMPONENTS = 80  # principal components of pictures, and singular vectors of texts for models that take no sparse numbers
 NGRAMS = 50_000  # most n-grams of tokens
 COURSE = 256  # most numbers that tell the course of all channels of a sequence
-UNKNOWN = 1  # the token id of what the vocabulary does not hold; 0 is padding
 
 Inputs = Mapping[str, Array]
 

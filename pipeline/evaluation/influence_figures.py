@@ -14,11 +14,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from pipeline.data.fitted import Task
 from pipeline.evaluation.figures import COLOURS, INK, blank, short, styled, titled, written
 from pipeline.evaluation.influence import Dependence, Importance, Importances
+from pipeline.evaluation.wording import word
 
 BARS = 15
 LINE = 26  # characters of a line of a name; names have two
 PANELS = 6
-WORDS = {"auc": "AUC", "auc_ovr": "AUC", "rmse": "RMSE", "mae": "MAE", "log_loss": "log loss", "mse_scaled": "scaled squared error"}
 
 
 def importance(found: Importances) -> Figure:
@@ -52,8 +52,8 @@ def importance(found: Importances) -> Figure:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
     between = f", with {found.confidence:.0%} intervals" if known.any() else ""
     axes.set_xlabel(f"Increase of {_loss_name(found)} when permuted{between}")
-    if _word(found.metric_name) != found.loss_name:
-        _beside(axes, places, shown, _word(found.metric_name))
+    if word(found.metric_name) != found.loss_name:
+        _beside(axes, places, shown, word(found.metric_name))
     if several.any():
         figure.legend(loc="outside lower right", ncols=2, frameon=False, fontsize=10, labelcolor=INK)
     left = f" (the first {BARS} of {len(told)})" if len(told) > BARS else ""
@@ -141,11 +141,7 @@ def _finding(found: Importances) -> str:
 
 
 def _loss_name(found: Importances) -> str:
-    return f"mean {_word(found.loss_name)}"
-
-
-def _word(name: str) -> str:
-    return WORDS.get(name, name)
+    return f"mean {word(found.loss_name)}"
 
 
 def _three(value: float) -> str:

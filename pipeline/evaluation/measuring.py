@@ -119,7 +119,8 @@ def _windows(fitted: Preprocessor, sides: Mapping[str, Side], outputs: Outputs, 
 
 def learnt(fitted: Preprocessor, y: Array, groups: Array, evaluate: EvaluateParams, seed: int, outputs: Array) -> Answers:
     """What outputs for validation rows, their truth and their groups, teach: calibration, threshold, intervals."""
-    costs = calibration.cost_matrix(evaluate.costs, fitted.target.classes) if fitted.target.classes else [[0.0]] * bool(evaluate.costs)
+    classes = fitted.target.classes
+    costs: Any = calibration.cost_matrix(evaluate.costs, classes) if classes else tuple(evaluate.costs)  # which `fit` refuses for numbers
     settings: dict[str, Any] = {"calibration": evaluate.calibration, "threshold": evaluate.threshold, "coverage": evaluate.coverage}
     return calibration.fit(fitted.task, y, outputs, groups, **settings, costs=costs, seed=seed)
 

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.fitted import Task
-from pipeline.models.answers import Answers
+from pipeline.models.answers import FLOOR, Answers
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -35,7 +35,7 @@ Ints = NDArray[np.integer[Any]]
 Decide = Callable[[Array], Ints]  # (rows,) or (rows, classes) of outputs -> (rows,) codes of answered classes
 Evaluate = Callable[[Floats], Floats]  # (replicates, units) weights -> (replicates,) values
 
-PROBABILITY_FLOOR = 1e-7  # log loss clips here, about the resolution of float32: one sure mistake costs 16.1, not infinity
+PROBABILITY_FLOOR = FLOOR  # log loss clips here, about the resolution of float32: one sure mistake costs 16.1, not infinity
 BINS = 15  # of probabilities, equally wide (Guo et al. 2017)
 
 

@@ -13,9 +13,9 @@ from pipeline.evaluation.disturbing import DISTURBANCES, applicable, disturbed
 from pipeline.evaluation.influence import Inputs, Predict
 from pipeline.evaluation.intervals import bootstrap
 from pipeline.evaluation.metrics import Array, Metric, checked, main_metric
+from pipeline.evaluation.wording import capital, shown, word
 
 VALUES = 2**24  # of inputs disturbed at once, 64 MiB
-WORDS = {"auc": "AUC", "auc_ovr": "AUC", "rmse": "RMSE", "mae": "mean absolute error", "r2": "R²", "mse_scaled": "scaled squared error"}
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def sentence(found: Robustness) -> str:
     worst, name = found.worst, word(found.metric)
     harmful = [one for one in worst if found.hurts(one)]
     if not harmful:
-        return f"No disturbance's harm to {name} ({shown(found, found.value)}) is told from 0."
+        return f"No disturbance's harm to {name} ({shown(found.metric, found.value)}) is told from 0."
     first, *others = harmful
     most = " most:" if len(worst) > 1 else ""
     costs, unit = (f"costs{most}", f" {name}") if found.higher_is_better else (f"raises {name}{most} by", "")
@@ -145,7 +145,7 @@ def sentence(found: Robustness) -> str:
     if harmless := [phrase(one) for one in worst if one not in harmful]:
         told.append(f"no harm is told from 0 of {', '.join(harmless)}")
     text = "; ".join(told)
-    return f"{text[0].upper()}{text[1:]}."
+    return f"{capital(text)}."
 
 
 def phrase(one: Effect) -> str:
@@ -156,23 +156,12 @@ def phrase(one: Effect) -> str:
     return kind.phrase.format("half a standard deviation" if one.severity == 0.5 else f"{one.severity:g} standard deviations")
 
 
-def word(metric: str) -> str:
-    return WORDS.get(metric, metric.replace("_", " "))
-
-
-def shown(found: Robustness, value: float) -> str:
-    """Returns a value of the leading metric: three decimals where it is a share, else three digits."""
-    if found.metric in ("rmse", "mae", "log_loss", "mse_scaled", "mae_scaled", "mase"):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return f"{value:.3f}"
-
-
 def _amount(found: Robustness, one: Effect, unit: str = "") -> str:
     """Returns the harm and its interval, above 0 where it is one."""
     sign = -1 if found.higher_is_better else 1
     low, high = sorted((sign * one.low, sign * one.high))
-    between = "" if np.isnan(one.low) else f" [{shown(found, low)}, {shown(found, high)}]"
-    return f"{shown(found, sign * one.difference)}{unit}{between}"
+    between = "" if np.isnan(one.low) else f" [{shown(found.metric, low)}, {shown(found.metric, high)}]"
+    return f"{shown(found.metric, sign * one.difference)}{unit}{between}"
 
 
 def _parts(inputs: Inputs, rows: int) -> Iterator[dict[str, Array]]:

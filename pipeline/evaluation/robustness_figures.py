@@ -12,7 +12,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from pipeline.evaluation.disturbing import DISTURBANCES
 from pipeline.evaluation.figures import COLOURS, INK, blank, styled, titled, written
 from pipeline.evaluation.metrics import Floats
-from pipeline.evaluation.robustness import Effect, Robustness, phrase, shown, word
+from pipeline.evaluation.robustness import Effect, Robustness, phrase
+from pipeline.evaluation.wording import capital, shown, word
 
 SIZE = 11  # points: read on a phone too
 LINE, WORST = COLOURS[0], COLOURS[6]  # blue and orange are told apart by all
@@ -39,7 +40,7 @@ def robustness(found: Robustness) -> Figure:
         axes.set_title(DISTURBANCES[kind].title, fontsize=SIZE + 1, color=INK, loc="left", fontweight="bold")
         axes.set_xlabel(DISTURBANCES[kind].axis, fontsize=SIZE)
         if at % columns == 0:
-            axes.set_ylabel(f"{_capital(word(found.metric))} ({'higher' if found.higher_is_better else 'lower'} is better)", fontsize=SIZE)
+            axes.set_ylabel(f"{capital(word(found.metric))} ({'higher' if found.higher_is_better else 'lower'} is better)", fontsize=SIZE)
     for axes in panels[len(kinds) :]:
         axes.remove()
     handles = {label: handle for handle, label in zip(*panels[0].get_legend_handles_labels(), strict=True)}
@@ -66,9 +67,8 @@ def _along(axes: Axes, found: Robustness, effects: tuple[Effect, ...], *, hurts_
             "ha": "right",
             "va": "bottom" if up else "top",
         }
-        axes.annotate(
-            shown(found, values[-1]), (severity[-1], max(ends) if up else min(ends)), fontsize=SIZE, color=INK, fontweight="bold", **place
-        )
+        beyond = severity[-1], max(ends) if up else min(ends)
+        axes.annotate(shown(found.metric, values[-1]), beyond, fontsize=SIZE, color=INK, fontweight="bold", **place)
     axes.margins(y=0.18)
     axes.set_xlim(-0.04 * severity[-1], 1.08 * severity[-1])
     share = DISTURBANCES[effects[0].kind].unit == "share"
@@ -90,11 +90,7 @@ def _ticks(severity: Floats) -> list[float]:
 def _finding(found: Robustness) -> str:
     worst, name = found.worst[0], word(found.metric)
     if not found.hurts(worst):
-        return f"{_capital(name)} {shown(found, found.value)}: no disturbance's harm is told from 0"
+        return f"{capital(name)} {shown(found.metric, found.value)}: no disturbance's harm is told from 0"
     most = " most" if len(found.kinds) > 1 else ""
-    change = f"{shown(found, found.value)} to {shown(found, worst.value)}"
-    return f"{_capital(phrase(worst))} hurts{most}: {name} from {change}"
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
+    change = f"{shown(found.metric, found.value)} to {shown(found.metric, worst.value)}"
+    return f"{capital(phrase(worst))} hurts{most}: {name} from {change}"

@@ -24,6 +24,7 @@ from scipy import stats
 from pipeline.data.fitted import Task
 from pipeline.evaluation.coding import Coded, checked_rows, coded, units_of
 from pipeline.evaluation.metrics import LOSS, METRICS, Array, Floats, Ints, Metric, losses
+from pipeline.evaluation.wording import word
 
 PAIRED = 8  # slices of a column that enter pairs, those that look worst alone
 UNITS = 4096  # more groups are merged for the tests, which gives the standard error a noise of 1 / sqrt(2 * 4096) = 1.1%
@@ -32,7 +33,6 @@ SHOWN: Mapping[Task, tuple[str, ...]] = {
     "multiclass": ("log_loss", "accuracy"),
     "regression": ("rmse", "mae"),
 }
-WORDS = {"auc": "AUC", "rmse": "RMSE", "mae": "mean absolute error"}
 
 
 @dataclass(frozen=True)
@@ -150,11 +150,11 @@ def find(
 
 def sentence(task: Task, one: Slice) -> str:
     """Returns a slice in words: "city Lima (132 rows): log loss 0.61 against 0.42 elsewhere, AUC 0.71 against 0.8"."""
-    power, first = (0.5, WORDS["rmse"]) if task == "regression" else (1, "log loss")
+    power, first = (0.5, word("rmse")) if task == "regression" else (1, "log loss")
     told = [f"{first} {_number(one.loss**power)} against {_number(one.rest**power)} elsewhere"]
     for name in SHOWN[task]:
         if name != LOSS[task] and name in one.elsewhere:
-            told.append(f"{WORDS.get(name, name)} {_number(one.metrics[name])} against {_number(one.elsewhere[name])}")
+            told.append(f"{word(name)} {_number(one.metrics[name])} against {_number(one.elsewhere[name])}")
     return f"{one.name} ({one.rows} rows): {', '.join(told)}"
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.data.fitted import Preprocessor, Target
 from pipeline.errors import UserError
+from pipeline.evaluation.metrics import Array
 from pipeline.exporting.conversion import NEAR, last_line
 from pipeline.models.answers import Answers
 
-Array = NDArray[Any]
 TOLERANCE = 1e-5  # of the scale of the answers: 1 for a probability, else see `_scale`
 
 Compared = tuple[tuple[str, ...], tuple[str, ...], dict[str, float]]

@@ -7,12 +7,12 @@ import importlib.util
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from pipeline import fresh
 from pipeline.errors import UserError
 
 LIBRARIES = ("tf2onnx", "onnx", "onnxruntime")
@@ -139,8 +139,7 @@ def converted(package: Path, libraries: Path, rows: pd.DataFrame, folder: Path) 
     """What CHILD told, which has put network.onnx and the cases to compare into `folder`."""
     rows.reset_index(drop=True).to_parquet(folder / "rows.parquet")
     given = [str(package.resolve()), str(libraries), str(folder / "rows.parquet"), str(folder), str(OPSET), str(NEAR)]
-    command = [sys.executable, "-I", "-B", "-c", CHILD, *given]  # see `fresh.answers`
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=os.environ | ENVIRONMENT)
+    done = subprocess.run(fresh.command(CHILD, *given), capture_output=True, text=True, cwd=folder, env=os.environ | ENVIRONMENT)
     if done.returncode or not done.stdout:
         raise UserError(f"{package}: the conversion to ONNX broke off: {last_line(done.stderr)}")
     told: dict[str, Any] = json.loads(done.stdout)

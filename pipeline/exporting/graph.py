@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline import lineage
 from pipeline.data.fitted import Preprocessor, Target
 from pipeline.errors import UserError
+from pipeline.evaluation.metrics import Array
 from pipeline.models.answers import FLOOR, Answers
 from pipeline.packaging import FILES
 
-Array = NDArray[Any]
 OUTSIDE = "raw rows become inputs as preprocessor.json says; which rows are refused or flagged is told by `pipeline predict` alone"
 
 

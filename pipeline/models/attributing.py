@@ -13,13 +13,10 @@ from typing import Any, Literal
 import keras
 import numpy as np
 from keras import ops, tree
-from numpy.typing import NDArray
 
-from pipeline.data.fitted import Preprocessor
+from pipeline.data.fitted import UNKNOWN, Preprocessor
+from pipeline.evaluation.metrics import Array, Floats, Ints
 
-Array = NDArray[Any]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.integer[Any]]
 Inputs = Mapping[str, Array]
 Kind = Literal["image", "text", "sequence", "forecast"]
 Method = Literal["Grad-CAM", "integrated gradients", "occlusion"]
@@ -32,11 +29,10 @@ CELLS = 8  # parts of a side of a picture that are blotted out, one after the ot
 RUNS = 64  # parts of a sequence that are blotted out
 NOTHING = 1e-4  # a score that is no more than rounding
 TINY = 1e-30  # probability below which log odds stay
-UNKNOWN = 1  # token id
 
 
 @dataclass(frozen=True)
-class Explained:
+class Attributed:
     """values (rows, ...) and difference (rows,) in the network's own scale, heat not yet from 0 to 1."""
 
     values: Floats
@@ -102,7 +98,7 @@ def networks(network: keras.Model) -> list[Any]:
     return inner if inner and [type(layer) for layer in others] == [keras.layers.Average] else [network]
 
 
-def explain(asked: Asked, kind: Kind, name: str) -> Explained:
+def explain(asked: Asked, kind: Kind, name: str) -> Attributed:
     if keras.backend.backend() == "tensorflow":
         if kind == "image" and (features := _last_map(asked.network, asked.input(name))) is not None:
             return _grad_cam(asked, features, asked.inputs[name].shape[1:3])
@@ -189,17 +185,17 @@ def _gradients(model: Any, score: Score, at: int | None) -> Callable[[list[Any],
     return batched
 
 
-def _grad_cam(asked: Asked, features: Any, size: tuple[int, int]) -> Explained:
+def _grad_cam(asked: Asked, features: Any, size: tuple[int, int]) -> Attributed:
     """The channels of the map, weighed by the mean gradient of the score by them; what is above 0 (equations 1 and 2)."""
     model, score = asked.from_inputs(features)
     rows = np.arange(len(asked.classes))
     _, maps, gradients = _gradients(model, score, None)(asked.given(rows), asked.classes)
     heat = np.maximum(np.einsum("nhwc,nc->nhw", maps, gradients.mean(axis=(1, 2))), 0.0)
     large = ops.image.resize(ops.convert_to_tensor(heat[..., None].astype(np.float32)), size, interpolation="bilinear")
-    return Explained(ops.convert_to_numpy(large)[..., 0].astype(np.float64), "Grad-CAM", np.full(len(rows), np.nan))
+    return Attributed(ops.convert_to_numpy(large)[..., 0].astype(np.float64), "Grad-CAM", np.full(len(rows), np.nan))
 
 
-def _of_tokens(asked: Asked, name: str, embedded: Any) -> Explained:
+def _of_tokens(asked: Asked, name: str, embedded: Any) -> Attributed:
     rows = np.arange(len(asked.classes))
     points = keras.Model(asked.input(name), embedded)(ops.convert_to_tensor(np.asarray(asked.inputs[name])), training=False)
     x = ops.convert_to_numpy(points).astype(np.float32)  # (rows, tokens, width)
@@ -211,10 +207,10 @@ def _of_tokens(asked: Asked, name: str, embedded: Any) -> Explained:
         return scores, gradient
 
     values, difference = _integrated(ask, x, np.zeros_like(x), rows)
-    return Explained(np.where(asked.inputs[name] != 0, values.sum(axis=2), 0.0), "integrated gradients", difference)
+    return Attributed(np.where(asked.inputs[name] != 0, values.sum(axis=2), 0.0), "integrated gradients", difference)
 
 
-def _of_steps(asked: Asked, name: str) -> Explained:
+def _of_steps(asked: Asked, name: str) -> Attributed:
     model, score = asked.from_inputs()
     at = [tensor.name for tensor in asked.network.inputs].index(name)
     gradients = _gradients(model, score, at)
@@ -227,7 +223,7 @@ def _of_steps(asked: Asked, name: str) -> Explained:
 
     x = np.asarray(asked.inputs[name], np.float32)
     values, difference = _integrated(ask, x, _baseline(asked, name), np.arange(len(x)))
-    return Explained(values, "integrated gradients", difference)
+    return Attributed(values, "integrated gradients", difference)
 
 
 def _baseline(asked: Asked, name: str) -> Array:
@@ -283,7 +279,7 @@ def _losses(asked: Asked, name: str, changes: Sequence[Callable[[Array], Array]]
     return np.stack([whole - ask([*given[:at], change(x), *given[at + 1 :]]) for change in changes], axis=1)
 
 
-def _blotted_picture(asked: Asked, name: str) -> Explained:
+def _blotted_picture(asked: Asked, name: str) -> Attributed:
     x = asked.inputs[name]
     down, across = (edges(side, CELLS) for side in x.shape[1:3])
     mean = x.mean(axis=(1, 2), keepdims=True).astype(x.dtype)
@@ -301,10 +297,10 @@ def _blotted_picture(asked: Asked, name: str) -> Explained:
     heat = np.zeros(x.shape[:3])
     for cell, loss in zip(cells, losses.T, strict=True):
         heat[:, cell[0], cell[1]] = loss[:, None, None]
-    return Explained(heat, "occlusion", np.full(len(x), np.nan))
+    return Attributed(heat, "occlusion", np.full(len(x), np.nan))
 
 
-def _blotted_tokens(asked: Asked, name: str) -> Explained:
+def _blotted_tokens(asked: Asked, name: str) -> Attributed:
     ids = np.asarray(asked.inputs[name])
     last = int((ids != 0).any(axis=0).nonzero()[0].max(initial=-1)) + 1  # no row has more tokens
     here = np.arange(ids.shape[1])
@@ -312,10 +308,10 @@ def _blotted_tokens(asked: Asked, name: str) -> Explained:
     values = np.zeros(ids.shape)
     if changes:
         values[:, :last] = _losses(asked, name, changes)
-    return Explained(np.where(ids != 0, values, 0.0), "occlusion", np.full(len(ids), np.nan))
+    return Attributed(np.where(ids != 0, values, 0.0), "occlusion", np.full(len(ids), np.nan))
 
 
-def _blotted_steps(asked: Asked, name: str) -> Explained:
+def _blotted_steps(asked: Asked, name: str) -> Attributed:
     base = _baseline(asked, name)
     runs = edges(base.shape[1], RUNS)
 
@@ -332,7 +328,7 @@ def _blotted_steps(asked: Asked, name: str) -> Explained:
     values = np.zeros(base.shape)
     for (begin, end, channel), loss in zip(asks, losses.T, strict=True):
         values[:, begin:end, channel] = loss[:, None] / (end - begin)  # a run's steps have equal parts
-    return Explained(values, "occlusion", np.full(len(base), np.nan))
+    return Attributed(values, "occlusion", np.full(len(base), np.nan))
 
 
 def edges(length: int, most: int) -> list[tuple[int, int]]:

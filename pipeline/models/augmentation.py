@@ -8,9 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.config import AugmentParams
-from pipeline.data.fitted import Preprocessor
+from pipeline.data.fitted import PADDING, UNKNOWN, Preprocessor
 
-PADDING, UNKNOWN = 0, 1  # token ids
 Inputs = dict[str, np.ndarray]
 
 

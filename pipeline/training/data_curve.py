@@ -25,7 +25,7 @@ from pipeline.data.fitted import Preprocessor, Task
 from pipeline.errors import UserError
 from pipeline.evaluation.intervals import FEWEST, bootstrap
 from pipeline.evaluation.metrics import Array, Ints, Metric, main_metric
-from pipeline.evaluation.robustness import word
+from pipeline.evaluation.wording import capital, shown, word
 from pipeline.models.answers import Answers
 from pipeline.models.build import serving
 from pipeline.models.fit import Fitted, fit, outputs
@@ -234,7 +234,7 @@ def sentence(found: Curve) -> str:
     value, _, high = found.lost(last)
     name, part, more = word(found.metric), phrase(found, last), "a longer history" if found.task == "forecast" else "more rows"
     if np.isnan(value):
-        return f"{_capital(name)} is not defined on the test rows: nothing is told of {more}."
+        return f"{capital(name)} is not defined on the test rows: nothing is told of {more}."
     start, open_end = f"With {part} {name}", f"whether {more} would help stays open"
     if found.worse(last):
         steadier = [one for one in smaller if found.lost(one)[0] < value]
@@ -268,13 +268,6 @@ def amount(found: Curve, one: Point) -> str:
     low, high = sorted((sign * one.difference_low, sign * one.difference_high))
     between = "" if np.isnan(low) else f" [{shown(found.metric, low)}, {shown(found.metric, high)}]"
     return f"{shown(found.metric, abs(one.difference))} {'higher' if sign > 0 else 'lower'}{between}"
-
-
-def shown(metric: str, value: float) -> str:
-    """Returns a value of a metric: three decimals where it is a share, else three digits."""
-    if metric in ("rmse", "mae", "log_loss", "mse_scaled", "mae_scaled", "mase"):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return f"{round(value, 3) + 0.0:.3f}"  # not -0.000
 
 
 def _drawn(group: Array, share: float, seed: int) -> Ints:
@@ -322,7 +315,3 @@ def _pace(found: Curve, one: Point) -> float:
 def _times(found: Curve, last: Point) -> str:
     times = found.points[-1].rows / last.rows
     return "twice as many" if abs(times - 2) < 0.02 else f"{times:.2g} times as many"
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]

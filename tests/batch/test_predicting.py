@@ -25,7 +25,7 @@ import pyarrow.feather
 import pytest
 from conftest import ROOT, purchases
 
-from pipeline import paths
+from pipeline import packaging, paths
 from pipeline.batch import child, predicting, reading
 from pipeline.data import contents, frozen
 from pipeline.data.fitted import Preprocessor
@@ -236,9 +236,9 @@ def whole(monkeypatch, package, inside):
     @contextmanager
     def opened(model):
         with original(str(package)) as found:
-            yield child.Package(found.folder, found.columns, True)
+            yield packaging.Package(found.folder, found.columns, True)
 
-    original = child.opened
+    original = packaging.opened
     monkeypatch.setattr(predicting, "opened", opened)
     return inside
 
@@ -405,14 +405,14 @@ def test_a_row_that_the_package_refuses_is_told_by_its_number(rows, refusing):
 
 def test_a_process_that_is_killed_or_cannot_start_is_told(rows, package, tmp_path, monkeypatch):
     table = pa.Table.from_pandas(rows)
-    with child.opened(str(package)) as found:
+    with packaging.opened(str(package)) as found:
         with child.Child(found) as process:
             os.kill(process.process.pid, signal.SIGKILL)
             with pytest.raises(UserError, match="the model's process was killed by SIGKILL"):
                 process.ask(table)
         shutil.copytree(package, tmp_path / "without", ignore=shutil.ignore_patterns("predict.py"))
         with (
-            child.Child(child.Package(tmp_path / "without", found.columns, False)) as process,
+            child.Child(packaging.Package(tmp_path / "without", found.columns, False)) as process,
             pytest.raises(UserError, match=r"without: the model's process ended with 1: .*pipeline\.predict"),
         ):
             process.ask(table)
@@ -472,8 +472,8 @@ def until(happened) -> None:
 def test_a_package_of_the_registry_is_fetched(finished, workspace, package, monkeypatch):
     monkeypatch.chdir(finished.folder)  # its own store: `workspace` has put aside what says otherwise
     for name in ("models:/small@champion", "models:/small/1"):
-        with child.opened(name) as found, child.opened(str(package)) as made:
+        with packaging.opened(name) as found, packaging.opened(str(package)) as made:
             assert (found.columns, found.whole) == (made.columns, made.whole)
             assert found.folder != made.folder
-    with pytest.raises(UserError, match="models:/small@other: no such model in the registry"), child.opened("models:/small@other"):
+    with pytest.raises(UserError, match="models:/small@other: no such model in the registry"), packaging.opened("models:/small@other"):
         pass

@@ -17,11 +17,11 @@ import pytest
 import toys
 import yaml
 from conftest import SMALL, purchases
+from package_files import packed
 
 from pipeline import paths
 from pipeline.cli import run_stage
 from pipeline.config import ModelParams
-from pipeline.data import contents
 from pipeline.data.fitted import Preprocessor, Target
 from pipeline.errors import UserError
 from pipeline.exporting import comparing, conversion, writing
@@ -31,7 +31,6 @@ from pipeline.models import heads
 from pipeline.models.answers import Answers
 from pipeline.models.build import build, save, serving
 from pipeline.models.families import TAKES
-from pipeline.packaging import FILES
 from pipeline.params_file import load
 from pipeline.predict import Model
 from pipeline.training import ensembling
@@ -100,16 +99,8 @@ def package(tmp_path_factory):
         for stage in ("collect", "clean", "split", "normalize"):
             run_stage(stage, load(paths.PARAMS))
         fitted = Preprocessor.from_json(paths.PREPROCESSOR.read_text())
-        paths.MODELS.mkdir()
-        paths.FITTED.write_text(fitted.to_json())
-        paths.ANSWERS.parent.mkdir(parents=True)
-        paths.ANSWERS.write_text(LEARNT.to_json())
         network = build(fitted, ModelParams(layers=1, width=8, bins=4, embedding=2, members=2), seed=1)
-        save(serving(shaken(network)), paths.MODEL)
-        files = carried(workspace / "package")
-        for file in FILES:
-            shutil.copyfile(file, files / file.name)
-    contents.write(files, {})
+        packed(carried(workspace / "package"), fitted, serving(shaken(network)), LEARNT)
     example = {"columns": list(purchases().columns), "data": json.loads(purchases().head(5).to_json(orient="values", date_format="iso"))}
     (workspace / "package" / "input_example.json").write_text(json.dumps(example))
     return workspace / "package"
