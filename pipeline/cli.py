@@ -23,7 +23,7 @@ from typing import Any
 import click
 
 from pipeline import files, paths, resources
-from pipeline.config import Params
+from pipeline.config import Params, ServeParams
 from pipeline.errors import UserError
 from pipeline.params_file import exposed, load
 from pipeline.secrets import without_secrets
@@ -340,15 +340,20 @@ def rollback(why: str) -> None:
 @click.option("--keep", multiple=True, metavar="COLUMN", help="A column of FILE to stand before the answers; several times for several.")
 @click.option("--force", is_flag=True, help="Replace the file that is to be written.")
 @click.option("--stdin", is_flag=True, help="Answer rows as they come in (JSON objects, or CSV below a header), a JSON object a line.")
-def predict(file: Path | None, out: Path | None, model: str, keep: tuple[str, ...], force: bool, stdin: bool) -> None:
-    """Write what a model package answers for each row of FILE, a table of any size or a folder of its parts, in its order.
+@click.option("--url", metavar="URL", help="Ask the server there, which `pipeline serve` has started, instead of a package.")
+def predict(file: Path | None, out: Path | None, model: str, keep: tuple[str, ...], force: bool, stdin: bool, url: str | None) -> None:
+    """Write what a model package, or a server, answers for each row of FILE, a table of any size or a folder of its parts, in its order.
 
-    Examples: pipeline predict rows.csv -o answers.parquet --keep id; tail -f rows.jsonl | pipeline predict --stdin
+    Examples: pipeline predict rows.csv -o answers.parquet --keep id; tail -f rows.jsonl | pipeline predict --stdin;
+    pipeline predict rows.csv --url http://127.0.0.1:8000
     """
     from pipeline.batch import predicting
 
     if stdin == (file is not None) or (stdin and out):
         raise UserError("predict: expected either FILE, perhaps with -o, or --stdin, which answers on standard output")
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise UserError(f"predict --url: expected http://HOST:PORT or https://..., got {url}")
+    model = url or model
     if file is None:
         done = predicting.stream(sys.stdin.buffer, sys.stdout.buffer, model=model, keep=keep)
     else:
@@ -374,6 +379,67 @@ def export(out: Path, model: str, force: bool) -> None:
 
     with packaging.opened(model) as package:
         log.info("%s", writing.onnx(package.folder, out, force=force))
+
+
+@main.command()
+@click.option("--model", metavar="PACKAGE", help="Its folder, or models:/NAME@ALIAS; by default the champion of params.yaml.")
+@click.option("--host", help="Address to listen on; 127.0.0.1, unless serve.host says another.")
+@click.option("--port", type=click.IntRange(0, 65535), help="8000, unless serve.port says another; 0 takes a free one.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes of the model; 1, unless serve.workers says more.")
+@click.option("--log", "log_folder", type=click.Path(path_type=Path, file_okay=False), help="Folder of the inference log.")
+@click.option("--no-log", is_flag=True, help="Remember nothing of requests and answers.")
+def serve(model: str | None, host: str | None, port: int | None, workers: int | None, log_folder: Path | None, no_log: bool) -> None:
+    """Answer rows over HTTP as MLflow's servers do, follow promotions, and remember every answer for monitoring.
+
+    With PIPELINE_API_KEY set, requests must show that key.  SIGTERM and Ctrl-C let it answer what has come, then stop it; SIGHUP has it
+    look for a promotion at once.
+
+    Examples: pipeline serve; pipeline serve --model models:/visits/4 --port 9000
+    """
+    from pipeline import packaging
+    from pipeline.serving import running
+
+    if no_log and log_folder:
+        raise UserError("serve: expected --log FOLDER or --no-log, got both")
+    params = load(paths.PARAMS) if paths.PARAMS.exists() else None
+    if model is None:
+        if params is None:
+            raise UserError(f"serve: no {paths.PARAMS} here that names a model: say --model PACKAGE")
+        register = params.section("register")
+        model = f"{packaging.REGISTERED}{register.name}@{register.alias}"
+    given = {key: value for key, value in {"host": host, "port": port, "workers": workers}.items() if value is not None}
+    settings = (params.serve if params else ServeParams()).model_copy(update=given)
+    folder = None if no_log else log_folder or paths.inference_log(packaging.reference(model)[0])
+
+    def started(address: str, served: Any, seconds: float) -> None:
+        about = served.generation.about
+        kept = f"inference log in {folder}" if folder else "no inference log"
+        log.info("%s, version %s, answers at %s after %.1f s; %s", about.name, about.version, address, seconds, kept)
+
+    running.serve(model, settings, inference_log=folder, started=started)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--by", default="request_id", show_default=True, metavar="COLUMN", help="What tells the rows: a column of serve.keep or of the model."
+)
+@click.option("--label", default="label", show_default=True, metavar="COLUMN", help="The column of FILE that holds what really happened.")
+@click.option("--log", "log_folder", type=click.Path(path_type=Path, file_okay=False), help="Folder of the inference log.")
+def label(file: Path, by: str, label: str, log_folder: Path | None) -> None:
+    """Give the answers in the inference log the labels of FILE, by the id of the request (and `row`, where one had several).
+
+    Examples: pipeline label outcomes.csv; pipeline label outcomes.csv --by order_id --label churned
+    """
+    from pipeline.inference_log import labels
+
+    params = load(paths.PARAMS) if paths.PARAMS.exists() else None
+    if log_folder is None:
+        if params is None:
+            raise UserError(f"label: no {paths.PARAMS} here that names a model: say --log FOLDER")
+        log_folder = paths.inference_log(params.section("register").name)
+    added = labels.add(log_folder, file, label=label, by=by, csv=params.section("data").csv if params else None)
+    click.echo(str(added))
 
 
 def _move(version: int | None, why: str) -> None:

@@ -590,8 +590,37 @@ class MonitorParams(Section):
     """Drift smaller than this (in the unit of Evidently's distance) is no alarm, however certain."""
 
 
+class ServeParams(Section):
+    host: str = "127.0.0.1"
+    """Address that `pipeline serve` listens on; 0.0.0.0 is every one of the machine."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port; 0 takes a free one."""
+    workers: int = Field(default=1, ge=1, le=256)
+    """Processes of the model, each with a copy of it."""
+    reload: float = Field(default=10.0, gt=0)
+    """Seconds between two looks at the registry for a version that was promoted."""
+    body_mb: float = Field(default=32.0, gt=0)
+    """Largest body of a request."""
+    timeout: float = Field(default=30.0, gt=0)
+    """Seconds in which a body must have come, and then an answer must be given."""
+    waiting: int = Field(default=1000, ge=1)
+    """Requests that may wait; further ones are told to come again."""
+    keep: tuple[str, ...] = ()
+    """Further columns of a request, such as an order's number, that the inference log keeps as text: labels can be given by them."""
+    hashed: tuple[str, ...] = ()
+    """Columns of which the inference log keeps a hash in place of the value."""
+    omitted: tuple[str, ...] = ()
+    """Columns that the inference log leaves out."""
+    log_days: float = Field(default=365.0, gt=0)
+    """Age at which a part of the inference log is removed."""
+    log_gb: float = Field(default=50.0, gt=0)
+    """Size of the inference log beyond which its oldest parts are removed."""
+    unlogged: Literal["refuse", "answer"] = "refuse"
+    """What becomes of requests when the disk has taken nothing for so long that no more can be held in memory."""
+
+
 class Params(Section):
-    """The whole of params.yaml; every section must be there, since DVC tracks each by name."""
+    """The whole of params.yaml; every section that a stage reads must be there, since DVC tracks each by name."""
 
     seed: int = Field(ge=0, lt=2**31)
     """Seed of every random choice."""
@@ -607,6 +636,7 @@ class Params(Section):
     evaluate: EvaluateParams
     register_: RegisterParams = Field(alias="register")
     monitor: MonitorParams
+    serve: ServeParams = ServeParams()
 
     def section(self, name: str) -> Any:
         """The section (or seed) that params.yaml calls `name`."""

@@ -62,13 +62,19 @@ def opened(model: str) -> Iterator[Package]:
         yield Package(folder.resolve(), columns, whole)
 
 
+def reference(model: str) -> tuple[str, str, str]:
+    """Name, alias and version that `model` names in the registry; of a folder its own name alone."""
+    if not model.startswith(REGISTERED):
+        return Path(model).resolve().name, "", ""
+    name, _, alias = model.removeprefix(REGISTERED).partition("@")
+    name, _, number = name.partition("/")
+    return name, alias, number
+
+
 def _fetched(model: str, into: Path) -> Path:
-    name, at, alias = model.removeprefix(REGISTERED).partition("@")
-    if at:
-        version = registry.holding(name, alias)
-    else:
-        name, _, number = name.partition("/")
-        version = next((one for one in registry.versions(name) if str(one.number) == number), None)
+    name, alias, number = reference(model)
+    found = [registry.holding(name, alias)] if alias else [one for one in registry.versions(name) if str(one.number) == number]
+    version = next(iter(found), None)
     if version is None:
         raise UserError(f"{model}: no such model in the registry; expected models:/NAME@ALIAS or models:/NAME/VERSION")
     return registry.fetch(version, into)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
@@ -57,10 +58,15 @@ def costs() -> Path:
     return state() / "costs" / f"{workspace()}.json"
 
 
+def inference_log(name: str) -> Path:
+    """What servers of the model `name` were asked and answered."""
+    return state() / "inference" / re.sub(r"[^\w.-]", "_", name)
+
+
 def state() -> Path:
     """What outlives a stage, and what one spills: $PIPELINE_STATE, else .state in the main workspace.
 
-    That is the MLflow store, studies, checkpoints, locks, and the table engine's temporary files.
+    That is the MLflow store, studies, checkpoints, inference logs, locks, and the table engine's temporary files.
     """
     folder = Path(os.environ.get("PIPELINE_STATE") or root() / ".state").resolve()
     (folder / "locks").mkdir(parents=True, exist_ok=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -14,10 +14,11 @@ from typing import IO
 import pyarrow as pa
 
 from pipeline import paths
-from pipeline.batch.child import Child, Refused
+from pipeline.batch import remote
 from pipeline.batch.lines import Lines, waiting
 from pipeline.batch.reading import Block, blocks, gathered
 from pipeline.batch.writing import Json, check, output, progress
+from pipeline.child import Child, Refused
 from pipeline.config import CsvParams
 from pipeline.errors import UserError
 from pipeline.packaging import Package, opened
@@ -55,7 +56,7 @@ def predict(
         source: a table as data.source takes it (CSV, TSV, JSON, Parquet, Arrow, packed ones) or a folder of parts, which are taken in
             the order of their names; several parts have the further column source_file.
         out: .parquet, .csv or .jsonl; None is CSV on standard output.
-        model: the folder of a package, or `models:/NAME@ALIAS` or `models:/NAME/VERSION` of the registry.
+        model: the folder of a package, `models:/NAME@ALIAS` or `models:/NAME/VERSION` of the registry, or the URL of a server.
         keep: columns of the source that stand before the answers.
         force: whether an `out` that is there is replaced.
         csv: how a text table is written, where it cannot be told from the file.
@@ -67,13 +68,14 @@ def predict(
     """
     started, rows = time.monotonic(), 0
     check(source, out, force)
-    with opened(model) as package:
+    with _there(model) as (package, begin):
         if package.whole and keep:
             raise UserError("--keep: a forecast answers with the steps to come, which are no rows of the file")
         columns = list(dict.fromkeys([*package.columns, *keep]))
+        block = min(block, remote.BLOCK) if isinstance(package, remote.Model) else block
         asked_for: deque[tuple[Block, Future[pa.Table]]] = deque()
         # the pool outside of the child: when the child is gone, nothing in the pool waits for it
-        with ThreadPoolExecutor(1) as pool, Child(package) as child, output(out) as write, progress() as shown:
+        with ThreadPoolExecutor(1) as pool, begin() as child, output(out) as write, progress() as shown:
 
             def written() -> int:
                 asked, coming = asked_for.popleft()
@@ -102,11 +104,11 @@ def stream(incoming: IO[bytes], out: IO[bytes], *, model: str = str(paths.PACKAG
             package fails; the package forecasts, which takes rows as a whole.
     """
     started, rows = time.monotonic(), 0
-    with opened(model) as package:
+    with _there(model) as (package, begin):
         if package.whole:
             raise UserError("--stdin: a forecast needs the last rows of each series together: give it a file")
         lines = Lines(tuple(dict.fromkeys([*package.columns, *keep])))
-        with Child(package) as child:
+        with begin() as child:
 
             def answer(table: pa.Table, numbers: Sequence[int]) -> None:
                 for start in range(0, len(table), block):
@@ -128,14 +130,25 @@ def stream(incoming: IO[bytes], out: IO[bytes], *, model: str = str(paths.PACKAG
     return Done(rows, time.monotonic() - started)
 
 
-def _answer(block: Block, asked: Callable[[], pa.Table], package: Package) -> pa.Table:
+@contextmanager
+def _there(model: str) -> Iterator[tuple[Package | remote.Model, Callable[[], AbstractContextManager[Child | remote.Remote]]]]:
+    """What is known of the package, and what begins the process, or the connection, that answers."""
+    if model.startswith(("http://", "https://")):
+        with remote.Remote(model) as server:
+            yield server.model, lambda: nullcontext(server)
+    else:
+        with opened(model) as package:
+            yield package, lambda: Child(package)
+
+
+def _answer(block: Block, asked: Callable[[], pa.Table], package: Package | remote.Model) -> pa.Table:
     try:
         answer = asked()
     except Refused as refused:
         row = f"row {block.before + refused.row + 1:,}: " if refused.row is not None else ""
         raise UserError(f"{block.where}: {row}{refused}") from None
     if not package.whole and len(answer) != len(block.table):
-        raise UserError(f"{package.folder}: expected an answer a row, got {len(answer)} for {len(block.table)} rows")
+        raise UserError(f"{block.where}: expected an answer a row, got {len(answer)} for {len(block.table)} rows")
     return answer
 
 

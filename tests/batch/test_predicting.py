@@ -25,8 +25,8 @@ import pyarrow.feather
 import pytest
 from conftest import ROOT, purchases
 
-from pipeline import packaging, paths
-from pipeline.batch import child, predicting, reading
+from pipeline import child, packaging, paths
+from pipeline.batch import predicting, reading
 from pipeline.data import contents, frozen
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError

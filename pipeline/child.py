@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 from contextlib import suppress
+from typing import IO
 
 import pyarrow as pa
 
@@ -73,6 +74,55 @@ class Refused(Exception):
         self.row = row
 
 
+HEAD = 9  # bytes before a reply: its kind, and how long it is
+
+
+def command(package: Package) -> list[str]:
+    """The command of the package's process."""
+    return fresh.command(CHILD, str(package.folder), "whole" if package.whole else "rows")
+
+
+def message(table: pa.Table) -> list[memoryview | bytes | pa.Buffer]:
+    """What is sent to the process for `table`, in parts."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as out:
+        out.write_table(table)
+    sent = sink.getvalue()
+    return [len(sent).to_bytes(8, "big"), sent]
+
+
+def expected(head: bytes) -> int:
+    """Bytes of the reply that follows a head."""
+    return int.from_bytes(head[1:], "big")
+
+
+def answer(head: bytes, reply: bytes) -> pa.Table:
+    """The answers in a reply.
+
+    Raises:
+        Refused: the package does not take the rows.
+    """
+    if head[:1] == b"E":
+        told = json.loads(reply)
+        raise Refused(told["row"], told["text"])
+    return pa.ipc.open_stream(reply).read_all()
+
+
+def death(package: Package, code: int, noise: IO[bytes]) -> str:
+    """What is told of a process that ended with `code`.
+
+    Args:
+        noise: what it printed.
+    """
+    noise.seek(0)
+    last = (noise.read().decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+    mistake = last.partition("UserError: ")[2]  # of the package itself, such as a file that was changed
+    if mistake:
+        return mistake
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}: {last}"
+    return f"{package.folder}: the model's process {how}"
+
+
 class Child:
     """A package in a fresh process, which answers tables one after another; as a context it ends with the block.
 
@@ -82,8 +132,7 @@ class Child:
     def __init__(self, package: Package) -> None:
         self.package = package
         self.noise = tempfile.TemporaryFile()  # noqa: SIM115  (closed in __exit__)
-        command = fresh.command(CHILD, str(package.folder), "whole" if package.whole else "rows")
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.noise)
+        self.process = subprocess.Popen(command(package), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.noise)
 
     def __enter__(self) -> Child:
         return self
@@ -103,30 +152,11 @@ class Child:
         """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as out:
-            out.write_table(table)
-        sent = sink.getvalue()
         with suppress(BrokenPipeError):
-            self.process.stdin.write(len(sent).to_bytes(8, "big"))
-            self.process.stdin.write(sent)
+            self.process.stdin.writelines(message(table))
             self.process.stdin.flush()
-        head = self.process.stdout.read(9)
-        size = int.from_bytes(head[1:], "big")
-        reply = self.process.stdout.read(size) if len(head) == 9 else b""
-        if len(head) < 9 or len(reply) < size:
-            raise UserError(self._death())
-        if head[:1] == b"E":
-            told = json.loads(reply)
-            raise Refused(told["row"], told["text"])
-        return pa.ipc.open_stream(reply).read_all()
-
-    def _death(self) -> str:
-        code = self.process.wait()
-        self.noise.seek(0)
-        last = (self.noise.read().decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
-        mistake = last.partition("UserError: ")[2]  # of the package itself, such as a file that was changed
-        if mistake:
-            return mistake
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}: {last}"
-        return f"{self.package.folder}: the model's process {how}"
+        head = self.process.stdout.read(HEAD)
+        reply = self.process.stdout.read(expected(head)) if len(head) == HEAD else b""
+        if len(head) < HEAD or len(reply) < expected(head):
+            raise UserError(death(self.package, self.process.wait(), self.noise))
+        return answer(head, reply)
