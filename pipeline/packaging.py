@@ -43,13 +43,13 @@ class Package:
 
 
 @contextmanager
-def opened(model: str) -> Iterator[Package]:
-    """The package that `model` names; one of the registry is fetched for the length of the block.
+def opened(model: str, *, home: Path | None = None) -> Iterator[Package]:
+    """The package that `model` names; one of the registry is fetched for the length of the block, into `home` or where temporary files lie.
 
     Raises:
         UserError: there is none.
     """
-    with tempfile.TemporaryDirectory(prefix="pipeline-") as name:
+    with tempfile.TemporaryDirectory(prefix="pipeline-", dir=home) as name:
         folder = _fetched(model, Path(name)) if model.startswith(REGISTERED) else Path(model)
         try:
             about = YAML(typ="safe").load((folder / "MLmodel").read_text(encoding="utf-8"))

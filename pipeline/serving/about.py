@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from pipeline.data.contents import LIST
+from pipeline.errors import UserError
 from pipeline.packaging import Package
 
 
@@ -43,9 +45,17 @@ class About:
 
 
 def read(package: Package, name: str, version: str | None = None) -> About:
-    """What `package`, registered as `name` with `version` where it is, says of itself."""
+    """What `package`, registered as `name` with `version` where it is, says of itself.
+
+    Raises:
+        UserError: a file that tells it is not there.
+    """
     files = package.folder / "artifacts" / "files"
-    fitted, schema, reference = (_json(files / f"{part}.json") for part in ("preprocessor", "schema", "reference"))
+    try:
+        fitted, schema = (_json(files / f"{part}.json") for part in ("preprocessor", "schema"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{package.folder}: this is no whole package ({error})") from None
+    reference = _json(file)["columns"] if (file := files / "reference.json").is_file() else {}  # older ones have none
     columns = {column["name"]: column for column in schema["columns"] if column["name"] in package.columns}
     signature = YAML(typ="safe").load((package.folder / "MLmodel").read_text(encoding="utf-8"))["signature"]
     return About(
@@ -55,7 +65,7 @@ def read(package: Package, name: str, version: str | None = None) -> About:
         raw={column: columns[column]["raw"] for column in package.columns},
         kinds={column: columns[column]["kind"] for column in package.columns},
         missing={column: (*schema["missing"], *columns[column]["missing"]) for column in package.columns},
-        reference=reference["columns"],
+        reference=reference,
         outputs={column["name"]: column["type"] for column in json.loads(signature["outputs"])},
         task=fitted["task"],
         classes=tuple((fitted["target"] or {}).get("classes") or ()),
@@ -69,9 +79,8 @@ def _json(file: Path) -> Any:
 
 
 def _digest(files: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256((files / LIST).read_bytes()).hexdigest()[:12]
+    told = next(file for file in (files / LIST, files / "preprocessor.json") if file.is_file())
+    return hashlib.sha256(told.read_bytes()).hexdigest()[:12]
 
 
 def _example(folder: Path) -> tuple[Mapping[str, Any], ...]:

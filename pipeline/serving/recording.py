@@ -22,6 +22,7 @@ from pipeline.serving.about import About
 PAUSE = 0.25  # seconds in which rows gather
 log = logging.getLogger("pipeline")
 NOTES = ("refused", "flags")
+TYPES = {"string": pa.string(), "double": pa.float64()}  # MLflow's names of an answer's
 DIGEST = 16  # bytes of a hashed value
 
 
@@ -118,7 +119,7 @@ def _table(entries: Sequence[Entry], params: ServeParams, secret: bytes) -> pa.T
         if (place := f"input.{name}") in asked:
             asked[place] = hashed(asked[place], secret)
     asked |= {"unread": _without(unread, private)} | {f"key.{name}": rows[name] for name in params.keep if name in rows.column_names}
-    told = {name if name in NOTES else f"output.{name}": answer[name] for name in answer.column_names}
+    told = {name if name in NOTES else f"output.{name}": _told(answer[name], about.outputs.get(name)) for name in answer.column_names}
     for name in NOTES:
         if name in told:
             told[name] = _discreet(told[name], private)
@@ -152,6 +153,11 @@ def hashed(column: pa.ChunkedArray, secret: bytes) -> pa.Array:
     values = [None if value is None else value if isinstance(value, bytes) else str(value).encode() for value in column.to_pylist()]
     digests = {value: hashlib.blake2b(value, digest_size=DIGEST, key=secret).hexdigest() for value in set(values) if value is not None}
     return pa.array([None if value is None else digests[value] for value in values], pa.string())
+
+
+def _told(column: pa.ChunkedArray, kind: str | None) -> pa.ChunkedArray:
+    """The column, typed where none of its values is there: the log's columns keep their types."""
+    return column.cast(TYPES.get(kind or "", pa.null())) if pa.types.is_null(column.type) else column
 
 
 def _without(unread: pa.Array, private: Sequence[str]) -> pa.Array:

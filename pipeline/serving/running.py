@@ -57,8 +57,8 @@ def serve(model: str, params: ServeParams, *, inference_log: Path | None, starte
     if params.host not in LOCAL and not key:
         log.warning("%s is open to whoever reaches it: set %s to a key that requests must show", params.host, KEY)
     loop = uvicorn.Config("", loop="auto").get_loop_factory()
-    with listening, asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(_Running(model, params, listening, key, inference_log).run(started))
+    with listening, champion.home() as home, asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(_Running(model, params, listening, key, inference_log, home).run(started))
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -74,8 +74,10 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 class _Running:
-    def __init__(self, model: str, params: ServeParams, listening: socket.socket, key: str | None, inference_log: Path | None) -> None:
-        self.model, self.params, self.listening, self.inference_log = model, params, listening, inference_log
+    def __init__(
+        self, model: str, params: ServeParams, listening: socket.socket, key: str | None, inference_log: Path | None, home: Path
+    ) -> None:
+        self.model, self.params, self.listening, self.inference_log, self.home = model, params, listening, inference_log, home
         self.served = app.Served(params, key)
         self.look = asyncio.Event()  # at the registry, now
         self.ending: set[asyncio.Task[None]] = set()
@@ -129,7 +131,7 @@ class _Running:
 
     async def _generation(self, identity: str) -> Generation:
         """The processes of a package, ready to answer."""
-        found = await asyncio.to_thread(champion.fetched, identity)
+        found = await asyncio.to_thread(champion.fetched, identity, self.home)
         params = self.params
         generation = Generation(
             found.about, found.package, found.held, warming(found.about), self.served.answered, params.workers, params.waiting

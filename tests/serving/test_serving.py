@@ -220,7 +220,7 @@ def test_a_model_that_is_killed_is_replaced_and_no_request_is_lost(server, model
     assert server.get("/health").json()["status"] == "ok"
 
 
-def test_a_key_is_asked_for_where_one_is_set(package, tmp_path, rows):
+def test_a_key_is_asked_for_where_one_is_set_also_of_predict(package, model, tmp_path, rows):
     with Server(package, tmp_path, "--no-log", PIPELINE_API_KEY="s3cret") as server:
         asked = records(rows.iloc[:1])
         assert server.ask(asked).status_code == 401
@@ -234,12 +234,13 @@ def test_a_key_is_asked_for_where_one_is_set(package, tmp_path, rows):
         told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert (told.returncode, "key" in told.stderr) == (2, True), told.stderr
         subprocess.run(command, cwd=tmp_path, check=True, env={**os.environ, "PIPELINE_API_KEY": "s3cret"})
-        assert pq.read_metadata(tmp_path / "out.parquet").num_rows == len(rows)
+        equal(pq.read_table(tmp_path / "out.parquet").to_pylist(), model.predict(rows))
 
 
 def test_told_to_stop_it_answers_what_has_come_and_closes_its_log(package, tmp_path, rows):
-    with Server(package, tmp_path, "--log", "log") as server:
+    with Server(package, tmp_path, "--log", "log", "--workers", "2") as server:
         children = server.children
+        assert len(children) == 2
         asked = {"dataframe_records": records(rows) * 20}
         with ThreadPoolExecutor(4) as pool:
             coming = [pool.submit(requests.post, f"{server.url}/invocations", json=asked, timeout=60) for _ in range(4)]
