@@ -3,6 +3,9 @@
 import shutil
 
 import pytest
+from served import Server
+
+from pipeline import paths
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PHONE, DESK = 390, 1280
@@ -48,3 +51,27 @@ def test_what_a_metric_means_is_one_click_away(finished, browser):
     page.get_by_text("What the metrics mean").click()
     assert told.is_visible()
     page.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_a_servers_page_answers_its_example_and_asks_no_other_site(finished, browser, tmp_path, width):
+    with Server(finished.folder / paths.PACKAGE, tmp_path, "--no-log") as server:
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        errors, elsewhere = [], []
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: elsewhere.append(request.url) if not request.url.startswith((server.url, "data:")) else None)
+        page.goto(f"{server.url}/docs")
+        page.get_by_role("button", name="Predict").click()
+        answer = page.locator("#answer.good")
+        answer.wait_for(timeout=30_000)
+        assert "probability of yes" in answer.inner_text()
+        page.get_by_label("Rows as JSON").fill("[1]")
+        page.get_by_role("button", name="Predict").click()
+        page.locator("#answer.bad").wait_for(timeout=30_000)
+        assert "dataframe_records" in page.locator("#answer").inner_text()
+        assert elsewhere == []
+        assert [error for error in errors if "400" not in error] == []  # which the browser tells of the second answer
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.close()

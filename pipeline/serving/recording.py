@@ -19,7 +19,7 @@ from pipeline.inference_log.writing import Log, LogFull
 from pipeline.serving import forms
 from pipeline.serving.about import About
 
-PAUSE = 0.25  # seconds in which rows gather
+PAUSE = 0.1  # seconds in which rows gather
 log = logging.getLogger("pipeline")
 NOTES = ("refused", "flags")
 TYPES = {"string": pa.string(), "double": pa.float64()}  # MLflow's names of an answer's

@@ -30,6 +30,7 @@ from pipeline.serving.recording import Recorder
 KEY = "PIPELINE_API_KEY"
 HASH_KEY = "PIPELINE_HASH_KEY"
 WARM = (1, 1, 3, 16, 64)  # rows of the tables that a process answers before it counts as ready: its graphs are made meanwhile
+FLUSH = 0.25  # seconds until rows that the log has are on disk: with those that gather them, and a slow disk, less than a second
 STOP = 30  # seconds in which requests may end when the server is told to stop
 IDLE = 75  # seconds that a connection is kept open
 RETRY, LONGEST_RETRY = 60.0, 3600.0  # seconds before a version that could not be loaded is tried again
@@ -124,7 +125,9 @@ class _Running:
         if not self.inference_log:
             return None
         try:
-            found = Log(self.inference_log, keep_bytes=int(self.params.log_gb * 1e9), keep_seconds=self.params.log_days * 86_400)
+            found = Log(
+                self.inference_log, flush=FLUSH, keep_bytes=int(self.params.log_gb * 1e9), keep_seconds=self.params.log_days * 86_400
+            )
         except OSError as error:
             raise UserError(f"serve: inference log {self.inference_log}: {error.strerror}; --log names another folder") from None
         return Recorder(found, self.params, _secret() if self.params.hashed else b"")

@@ -8,6 +8,7 @@ import random
 import socket
 from collections import Counter
 from contextlib import suppress
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -71,9 +72,10 @@ usual = {
     "income": st.floats(100, 1e5) | st.none(),
     "city": st.sampled_from(["Rome", "Oslo", "Bern", None]),
     "member": st.sampled_from(["true", "false"]) | st.booleans(),
-    "since": st.dates().map(str),
+    "since": st.dates(date(2019, 1, 1), date(2024, 1, 1)).map(str),
 }
-row = st.fixed_dictionaries({name: st.one_of(good, good, good, scalars) for name, good in usual.items()})
+good = st.fixed_dictionaries(usual)
+row = good | st.builds(lambda row, name, value: row | {name: value}, good, st.sampled_from(FEATURES), scalars)
 odd_row = st.dictionaries(st.sampled_from(FEATURES) | st.text(max_size=6), anything, max_size=7)
 
 
