@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 import pipeline.models.layers  # noqa: F401  (registers the layers that the network is made of)
 from pipeline.data import asking, contents
@@ -60,27 +61,37 @@ class Model:
         Raises:
             UserError: a column is not there, or there are too many rows; a forecast gets too few rows, or steps are missing.
         """
-        if self.fitted.forecast:
-            return self._forecast(rows)
+        return self._forecast(rows) if self.fitted.forecast else pd.DataFrame(self._answered(rows))
+
+    def answer(self, rows: pa.Table) -> pa.Table:
+        """`predict` for an Arrow table, which servers have: pandas would take as long as the network. Not for a forecast.
+
+        Raises:
+            UserError: as for `predict`.
+        """
+        return pa.table(self._answered(rows))
+
+    def _answered(self, rows: pd.DataFrame | pa.Table) -> dict[str, np.ndarray]:
+        """The columns of an answer."""
         if len(rows) > MOST_ROWS:
             raise UserError(f"{len(rows):,} rows: at most {MOST_ROWS:,} are answered at once; `pipeline predict FILE` takes any number")
         notes = Notes()
-        answer = self._told(self._outputs(rows, notes))
-        answer["refused"] = notes.column(notes.refused, len(rows))
-        answer["flags"] = notes.column(notes.flags, len(rows))
+        told = self._told(self._outputs(rows, notes))
         if notes.refused:
-            told = [name for name in answer if name not in ("refused", "flags")]
-            answer.loc[sorted(notes.refused), told] = None
-        return answer
+            lost = sorted(notes.refused)
+            for name, values in told.items():
+                told[name] = values.copy()
+                told[name][lost] = None if values.dtype == object else np.nan
+        return told | {name: notes.column(getattr(notes, name), len(rows)) for name in ("refused", "flags")}
 
-    def _told(self, outputs: np.ndarray) -> pd.DataFrame:
+    def _told(self, outputs: np.ndarray) -> dict[str, np.ndarray]:
         if self.fitted.task == "regression":
             low, high = self._between(outputs)
-            return pd.DataFrame({"prediction": outputs, "low": low, "high": high})
+            return {"prediction": outputs, "low": low, "high": high}
         probabilities = np.column_stack([1 - outputs, outputs]) if self.fitted.task == "binary" else outputs
         classes = self.fitted.target.classes
         columns = {f"probability of {name}": probabilities[:, at] for at, name in enumerate(classes)}
-        return pd.DataFrame({"prediction": np.asarray(classes, dtype=object)[self.answers.decide(outputs)], **columns})
+        return {"prediction": np.asarray(classes, dtype=object)[self.answers.decide(outputs)], **columns}
 
     def outputs(self, rows: pd.DataFrame) -> np.ndarray:
         """The network's calibrated outputs for raw rows (for a forecast, for the window of each series): see `heads.predictions`."""
@@ -88,12 +99,12 @@ class Model:
             return self._steps(rows, asking.windows(rows, self.fitted.forecast, self.written))
         return self._outputs(rows, Notes())
 
-    def _outputs(self, rows: pd.DataFrame, notes: Notes) -> np.ndarray:
+    def _outputs(self, rows: pd.DataFrame | pa.Table, notes: Notes) -> np.ndarray:
         rows = self._opened(rows)
         step = PREPARED if set(self.inputs) <= {"number", "category"} else HEAVY_BATCH
         parts = []
         for start in range(0, max(len(rows), 1), step):
-            some = rows.iloc[start : start + step]
+            some = rows.slice(start, step) if isinstance(rows, pa.Table) else rows.iloc[start : start + step]
             look = lambda raw, clean, odd, at: self.checker.look(raw, clean, odd, notes, first=start + at)  # noqa: E731, B023
             inputs = self.frozen.prepare(some, self.inputs, look=look)
             batches = range(0, max(len(some), 1), BATCH)
@@ -134,9 +145,16 @@ class Model:
         parts = [self._asked({"series": number[place[start : start + BATCH]]}) for start in range(0, len(place), BATCH)]
         return heads.predictions(np.concatenate(parts), self.fitted)
 
-    def _opened(self, rows: pd.DataFrame) -> pd.DataFrame:
+    def _opened(self, rows: pd.DataFrame | pa.Table) -> pd.DataFrame | pa.Table:
         """The rows with the bytes of pictures and sounds that come as base64 text or as Path."""
-        media = [name for kind in ("image", "audio") for name in self.fitted.media[kind] if name in rows.columns]
+        there = rows.column_names if isinstance(rows, pa.Table) else rows.columns
+        media = [name for kind in ("image", "audio") for name in self.fitted.media[kind] if name in there]
+        if isinstance(rows, pa.Table):
+            for name in media:
+                if pa.types.is_string(rows[name].type):
+                    values = pa.array([_bytes(value, name) for value in rows[name].to_pylist()], pa.binary())
+                    rows = rows.set_column(rows.schema.get_field_index(name), name, values)
+            return rows
         told = [name for name in media if rows[name].map(lambda value: isinstance(value, str | Path)).any()]
         return rows.assign(**{name: [_bytes(value, name) for value in rows[name]] for name in told})
 

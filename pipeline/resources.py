@@ -26,6 +26,11 @@ def machine_memory() -> int:
     return min([physical, *limits])
 
 
+def cores() -> int:
+    """Processor cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def memory() -> int:
     """Bytes that the table engine may take: what `limited` says, else half of the machine's."""
     return _memory.get() or machine_memory() // 2

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from conftest import purchases
 from package_files import packed
@@ -44,6 +45,17 @@ def test_rows_as_pandas_reads_them_give_what_the_file_s_text_gives(model):
     parsed = pd.read_csv("rows.csv", parse_dates=["since"]).head(50)
     assert parsed["income"].dtype == float
     np.testing.assert_allclose(model.outputs(parsed), model.outputs(text), atol=1e-7)
+
+
+def test_an_arrow_table_is_answered_as_pandas_rows_are(model):
+    text = pd.read_csv("rows.csv", dtype=str).head(50)
+    text.loc[3, "age"], text.loc[5, "age"], text.loc[7, "city"] = "old", None, "Atlantis"
+    for rows in (text, text.iloc[:1], text.iloc[[3]], text.head(0)):
+        expected, answer = model.predict(rows), model.answer(pa.Table.from_pandas(rows, preserve_index=False))
+        pd.testing.assert_frame_equal(answer.to_pandas(), expected, check_dtype=False)
+    assert model.answer(pa.Table.from_pandas(text, preserve_index=False))["refused"].null_count == 48
+    parsed = pd.read_csv("rows.csv", parse_dates=["since"]).head(50)
+    pd.testing.assert_frame_equal(model.answer(pa.Table.from_pandas(parsed)).to_pandas(), model.predict(parsed), check_dtype=False)
 
 
 def test_predictions_are_named(model):

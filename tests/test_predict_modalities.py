@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from media_files import png, wav
 from package_files import packed
@@ -79,7 +80,15 @@ def test_raw_rows_of_every_kind_give_what_the_arrays_give(workspace, write_param
     np.testing.assert_allclose(model.outputs(raw), expected, atol=1e-5)
     np.testing.assert_allclose(model.outputs(raw[raw.columns[::-1]].drop(columns="answer")), expected, atol=1e-5)
     np.testing.assert_allclose(np.concatenate([model.outputs(raw.iloc[[at]]) for at in range(4)]), expected[:4], atol=1e-5)
-    assert list(model.predict(raw.head(2))) == [
+    answer, table = model.predict(raw), pa.Table.from_pandas(raw, preserve_index=False)
+    coded = {name: [value and base64.b64encode(value).decode() for value in raw[name]] for name in ("photo", "call") if name in kinds}
+    for some in (
+        table,
+        pa.Table.from_pandas(raw.assign(**coded), preserve_index=False),
+        pa.concat_tables([table.slice(0, 3), table.slice(3)]),
+    ):
+        pd.testing.assert_frame_equal(model.answer(some).to_pandas(), answer, check_dtype=False)
+    assert list(answer) == [
         "prediction",
         *(f"probability of {name}" for name in ("maybe", "no", "yes")),
         "refused",

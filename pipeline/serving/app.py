@@ -137,11 +137,11 @@ def build(served: Served) -> FastAPI:
         told = replies.problem(_code(error.status_code), str(error.detail))
         return Response(told, error.status_code, error.headers, media_type="application/json")
 
+    app.add_route("/invocations", invocations, ["POST"])  # first: routes are tried in their order
     for path, route in {"/ping": ping, "/health": health, "/version": mlflow_version, "/metrics": metrics, "/model": model}.items():
         app.add_route(path, route, ["GET"])
     for path, route in {"/openapi.json": openapi, "/docs": docs, "/": docs}.items():
         app.add_route(path, route, ["GET"])
-    app.add_route("/invocations", invocations, ["POST"])
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(HTTPException, problem)
     return app

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
 import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline import child
+from pipeline import child, resources
 from pipeline.child import Refused
 from pipeline.errors import UserError
 from pipeline.packaging import Package
@@ -28,6 +29,7 @@ MOST_TOGETHER = 512  # rows of several requests that are asked together
 BLOCK = 4096  # rows of a large request that are asked at once: others come in between
 DEATHS = 2  # of a process over the same rows until these are given up
 PATIENCE = 60.0  # seconds that a process may take for a block before it is taken for hung
+THREADS = "TF_NUM_INTRAOP_THREADS"
 START = 300.0  # seconds that it may take to load
 LAST = 60.0  # seconds for the last requests of a package that is replaced
 PAUSES = (0.0, 1.0, 5.0, 30.0)  # seconds before a process that does not start is started again
@@ -60,17 +62,22 @@ Answered = Callable[[Sequence[Asked], pa.Table, pa.Table], None]
 
 
 class Process:
-    """A package in a fresh process, seen from an event loop: `child.Child` for one that must not wait."""
+    """A package in a fresh process, seen from an event loop: `child.Child` for one that must not wait.
 
-    def __init__(self, package: Package) -> None:
-        self.package = package
+    Args:
+        threads: of TensorFlow, unless the environment says how many.
+    """
+
+    def __init__(self, package: Package, threads: int) -> None:
+        self.package, self.threads = package, threads
         self.noise = tempfile.TemporaryFile()  # noqa: SIM115  (closed in stop)
 
     async def start(self) -> None:
         pipe = asyncio.subprocess.PIPE
+        environment = {THREADS: str(self.threads), **os.environ}
         # a session of its own: Ctrl-C is the server's to answer, which lets what is asked be answered first
         self.process = await asyncio.create_subprocess_exec(
-            *child.command(self.package), stdin=pipe, stdout=pipe, stderr=self.noise, start_new_session=True
+            *child.command(self.package), stdin=pipe, stdout=pipe, stderr=self.noise, start_new_session=True, env=environment
         )
 
     async def ask(self, table: pa.Table, patience: float = PATIENCE) -> pa.Table:
@@ -193,7 +200,8 @@ class Generation:
         return await asked.answer
 
     async def _process(self) -> Process:
-        process = Process(self.package)
+        # a core is left to the server: more threads than cores make each wait for the others
+        process = Process(self.package, max(1, (resources.cores() - 1) // self.workers))
         await process.start()
         try:
             for table in self.warm:

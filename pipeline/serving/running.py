@@ -117,6 +117,7 @@ class _Running:
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_keep_alive=IDLE,
             timeout_graceful_shutdown=STOP,
         )
