@@ -56,8 +56,8 @@ class Served:
         self.counts.answered(answer, len(together), classes=bool(about.classes))
         if self.recorder:
             requests = [one.about[1] for one in together]
-            counts = [len(one.table) for one in together]
-            self.recorder.add(recording.Entry(about, requests, counts, rows, answer, time.time_ns()))
+            spans = [range(one.first, one.first + len(one.table)) for one in together]
+            self.recorder.add(recording.Entry(about, requests, spans, rows, answer, time.time_ns()))
 
     def state(self) -> Iterator[tuple[str, str, dict[str, str], float]]:
         """See `Counts`."""

@@ -52,6 +52,8 @@ class Asked:
     about: Any
     """Who asks, as the pool's user sees it."""
     answer: asyncio.Future[pa.Table]
+    first: int = 0
+    """Place in the request of its first row."""
     alone: bool = False
     """Not with others: with them it was asked in vain."""
     deaths: int = 0
@@ -102,7 +104,12 @@ class Process:
             self.process.kill()
             await self.process.wait()
             raise Died(f"the model's process gave no answer for {patience:.0f} s and was ended") from None
-        return child.answer(head, reply)
+        try:
+            return child.answer(head, reply)
+        except (pa.ArrowException, ValueError, KeyError) as error:
+            self.process.kill()
+            await self.process.wait()
+            raise Died(f"the model's process gave an answer that cannot be read ({error}) and was ended") from None
 
     async def stop(self) -> None:
         with suppress(ProcessLookupError):
@@ -167,7 +174,7 @@ class Generation:
         """
         if self.about.whole or len(table) <= BLOCK:
             return await self._one(table, about)
-        parts = [await self._one(table.slice(start, BLOCK), about) for start in range(0, len(table), BLOCK)]
+        parts = [await self._one(table.slice(start, BLOCK), about, start) for start in range(0, len(table), BLOCK)]
         return pa.concat_tables(parts, promote_options="permissive")
 
     async def stop(self, patience: float = LAST) -> None:
@@ -191,10 +198,10 @@ class Generation:
         if not self.users:
             self.unused.set()
 
-    async def _one(self, table: pa.Table, about: Any) -> pa.Table:
+    async def _one(self, table: pa.Table, about: Any, first: int = 0) -> pa.Table:
         if len(self.waiting) >= self.most_waiting:
             raise Busy(f"{self.most_waiting:,} requests wait already")
-        asked = Asked(table, about, asyncio.get_running_loop().create_future())
+        asked = Asked(table, about, asyncio.get_running_loop().create_future(), first)
         self.waiting.append(asked)
         self.wake.set()
         return await asked.answer
@@ -252,7 +259,10 @@ class Generation:
         if not self.about.whole and len(answer) != len(table):
             self._again(together, Died(f"expected an answer a row, got {len(answer)} for {len(table)} rows"), last=True)
             return
-        self.answered(together, table, answer)
+        try:
+            self.answered(together, table, answer)
+        except Exception:  # the work must go on
+            log.exception("answers could not be recorded")
         at = 0
         for one in together:
             count = len(answer) if self.about.whole else len(one.table)

@@ -36,11 +36,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Entry:
-    """Rows of requests that were answered together, at the moment `done`; `counts` has how many rows each has."""
+    """Rows of requests that were answered together, at the moment `done`; `spans` has the places of each one's rows in its request."""
 
     about: About
     requests: Sequence[Request]
-    counts: Sequence[int]
+    spans: Sequence[range]
     rows: pa.Table
     answer: pa.Table
     done: int
@@ -84,7 +84,7 @@ class Recorder:
                 self._held += tables(entries, self.params, self.secret)
                 self._give()
             except Exception:  # the thread must live: later rows may be fine
-                self.lost += sum(sum(entry.counts) for entry in entries)
+                self.lost += sum(len(span) for entry in entries for span in entry.spans)
                 log.exception("rows of the inference log are lost")
 
     def _give(self) -> None:
@@ -124,7 +124,7 @@ def _table(entries: Sequence[Entry], params: ServeParams, secret: bytes) -> pa.T
         if name in told:
             told[name] = _discreet(told[name], private)
     if not about.whole:
-        places = [np.arange(count) for entry in entries for count in entry.counts]
+        places = [np.asarray(span) for entry in entries for span in entry.spans]
         return pa.table(_heads(entries, places) | asked | told)
     before = pa.table(_heads(entries, [np.arange(-len(entry.rows), 0) for entry in entries]) | asked)
     after = pa.table(_heads(entries, [np.arange(len(entry.answer)) for entry in entries]) | told)
