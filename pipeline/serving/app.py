@@ -21,7 +21,8 @@ from pipeline.child import Refused
 from pipeline.config import ServeParams
 from pipeline.serving import describing, forms, page, recording, replies
 from pipeline.serving.counting import TYPE, Counts
-from pipeline.serving.pool import Asked, Busy, Died, Generation
+from pipeline.serving.pool import Asked, Busy, Generation
+from pipeline.serving.process import Died
 from pipeline.serving.recording import Recorder
 
 ID = re.compile(r"[\x21-\x7e]{1,128}")

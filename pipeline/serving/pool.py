@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import os
-import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -19,25 +17,20 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline import child, resources
+from pipeline import resources
 from pipeline.child import Refused
 from pipeline.errors import UserError
 from pipeline.packaging import Package
 from pipeline.serving.about import About
+from pipeline.serving.process import Died, Process
 
 MOST_TOGETHER = 512  # rows of several requests that are asked together
 BLOCK = 4096  # rows of a large request that are asked at once: others come in between
 DEATHS = 2  # of a process over the same rows until these are given up
-PATIENCE = 60.0  # seconds that a process may take for a block before it is taken for hung
-THREADS = "TF_NUM_INTRAOP_THREADS"
 START = 300.0  # seconds that it may take to load
 LAST = 60.0  # seconds for the last requests of a package that is replaced
 PAUSES = (0.0, 1.0, 5.0, 30.0)  # seconds before a process that does not start is started again
 log = logging.getLogger("pipeline")
-
-
-class Died(Exception):
-    """The package's process ended; the text says how."""
 
 
 class Busy(Exception):
@@ -61,61 +54,6 @@ class Asked:
 
 
 Answered = Callable[[Sequence[Asked], pa.Table, pa.Table], None]
-
-
-class Process:
-    """A package in a fresh process, seen from an event loop: `child.Child` for one that must not wait.
-
-    Args:
-        threads: of TensorFlow, unless the environment says how many.
-    """
-
-    def __init__(self, package: Package, threads: int) -> None:
-        self.package, self.threads = package, threads
-        self.noise = tempfile.TemporaryFile()  # noqa: SIM115  (closed in stop)
-
-    async def start(self) -> None:
-        pipe = asyncio.subprocess.PIPE
-        environment = {THREADS: str(self.threads), **os.environ}
-        # a session of its own: Ctrl-C is the server's to answer, which lets what is asked be answered first
-        self.process = await asyncio.create_subprocess_exec(
-            *child.command(self.package), stdin=pipe, stdout=pipe, stderr=self.noise, start_new_session=True, env=environment
-        )
-
-    async def ask(self, table: pa.Table, patience: float = PATIENCE) -> pa.Table:
-        """The answers for `table`.
-
-        Raises:
-            Refused: the package does not take the rows.
-            Died: its process ended, or was ended since it gave no answer in time.
-        """
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        try:
-            async with asyncio.timeout(patience):
-                self.process.stdin.writelines(memoryview(part) for part in child.message(table))
-                await self.process.stdin.drain()
-                head = await self.process.stdout.readexactly(child.HEAD)
-                reply = await self.process.stdout.readexactly(child.expected(head))
-        except (ConnectionError, asyncio.IncompleteReadError):
-            code = await self.process.wait()
-            raise Died(child.death(self.package, code, self.noise)) from None
-        except TimeoutError:
-            self.process.kill()
-            await self.process.wait()
-            raise Died(f"the model's process gave no answer for {patience:.0f} s and was ended") from None
-        try:
-            return child.answer(head, reply)
-        except (pa.ArrowException, ValueError, KeyError) as error:
-            self.process.kill()
-            await self.process.wait()
-            raise Died(f"the model's process gave an answer that cannot be read ({error}) and was ended") from None
-
-    async def stop(self) -> None:
-        with suppress(ProcessLookupError):
-            self.process.kill()
-        await self.process.wait()
-        self.noise.close()
 
 
 @dataclass
