@@ -1,4 +1,4 @@
-"""Dockerfile, compose file and systemd unit: read by a parser, and what they name is there. No engine runs here."""
+"""Dockerfile, compose file, systemd unit and docs/serving.md: read by a parser, and what they name is there. No engine runs here."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ import configparser
 import fnmatch
 import io
 import json
+import re
 import shlex
+from contextlib import closing
 
 import click
+import pyarrow as pa
 import yaml
 from conftest import ROOT
 from dockerfile_parse import DockerfileParser
 
 from pipeline import cli, paths
+from pipeline.config import ServeParams
+from pipeline.inference_log.writing import Log
 
 DOCKERFILE = DockerfileParser(fileobj=io.BytesIO((ROOT / "Dockerfile").read_bytes()))
 STEPS = [(step["instruction"], step["value"]) for step in DOCKERFILE.structure if step["instruction"] != "COMMENT"]
+DOCS = (ROOT / "docs/serving.md").read_text(encoding="utf-8")
 UNIT, COMPOSE = ROOT / "docs/deploy/pipeline-serve.service", ROOT / "docs/deploy/compose.yaml"
 
 
@@ -25,9 +31,9 @@ def values(instruction: str) -> list[str]:
 
 
 def accepted(words: list[str]) -> dict:
-    """The options of a `pipeline serve` command; click raises where one is none."""
-    assert words[:2] == ["pipeline", "serve"]
-    return cli.main.commands["serve"].make_context("serve", words[2:], resilient_parsing=False).params
+    """The options of a command; click raises where one is none."""
+    assert words[0] == "pipeline"
+    return cli.main.commands[words[1]].make_context(words[1], words[2:]).params
 
 
 def test_the_image_runs_a_command_that_there_is():
@@ -35,7 +41,7 @@ def test_the_image_runs_a_command_that_there_is():
     options = accepted([*json.loads(values("ENTRYPOINT")[0]), *json.loads(values("CMD")[0])])
     assert (options["host"], options["model"], str(options["log_folder"])) == ("0.0.0.0", "/model", "/log")
     assert values("VOLUME") == ["/log"]
-    assert values("EXPOSE") == [str(cli.ServeParams().port)]
+    assert values("EXPOSE") == [str(ServeParams().port)]
     assert values("USER") == ["pipeline"]  # not root
 
 
@@ -67,3 +73,20 @@ def test_the_unit_runs_a_command_that_there_is_and_waits_for_its_end():
 
     assert int(service["TimeoutStopSec"]) > running.STOP + pool.LAST
     assert "HUP" in service["ExecReload"]
+
+
+def test_the_commands_and_keys_of_the_docs_are_there(workspace):
+    blocks = re.findall(r"```sh\n(.*?)```", DOCS, flags=re.DOTALL)
+    commands = [line.partition("#")[0] for block in blocks for line in block.splitlines() if line.startswith("pipeline ")]
+    assert {accepted(shlex.split(command)) and shlex.split(command)[1] for command in commands} == {"serve", "predict", "label"}
+    keys = set(re.findall(r"`serve\.(\w+)", DOCS))
+    assert {"reload", "body_mb", "timeout", "waiting", "keep", "hashed", "omitted"} <= keys <= set(ServeParams.model_fields)
+
+
+def test_the_log_is_read_as_the_docs_say(workspace):
+    with closing(Log(paths.inference_log("visits"))) as log:
+        log.add(pa.table({"request_id": ["a"], "row": pa.array([0], pa.int32())}))
+    (block,) = re.findall(r"```python\n(.*?)```", DOCS, flags=re.DOTALL)
+    found: dict = {}
+    exec(block, found)
+    assert found["rows"]["request_id"].to_pylist() == ["a"]
