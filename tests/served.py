@@ -19,15 +19,22 @@ STARTED = re.compile(r"answers at (http://\S+) after")
 PATIENCE = 120.0
 
 
+FOREIGN = ("DVC_ROOT", "DVC_EXP_NAME", "MLFLOW_TRACKING_URI", "PIPELINE_STATE")  # settings of an outer run, or that MLflow has made here
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This environment for a command of its own."""
+    return {name: value for name, value in os.environ.items() if name not in FOREIGN} | more
+
+
 class Server:
     """A server that runs; as a context it is killed at the end if it still does."""
 
     def __init__(self, model: Path | str, folder: Path, *words: str, **env: str) -> None:
-        outer = {k: v for k, v in os.environ.items() if k not in ("DVC_ROOT", "DVC_EXP_NAME", "MLFLOW_TRACKING_URI", "PIPELINE_STATE")}
         self.noise = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed in __exit__)
         command = [sys.executable, "-m", "pipeline", "serve", "--model", str(model), "--port", "0", *words]
         self.process = subprocess.Popen(
-            command, cwd=folder, env={**outer, **env}, stderr=self.noise, stdout=self.noise, stdin=subprocess.DEVNULL
+            command, cwd=folder, env=environment(**env), stderr=self.noise, stdout=self.noise, stdin=subprocess.DEVNULL
         )
         self.session = requests.Session()
         self.url = ""

@@ -374,10 +374,11 @@ def refusing(package, tmp_path) -> Path:
     shutil.copytree(package, copy)
     with (copy / "code" / "pipeline" / "predict.py").open("a") as code:
         code.write(
-            "\n\nanswered = Model.predict\n\n\ndef refusing(self, rows):\n"
-            "    if (young := (rows['age'] == 'young').to_numpy()).any():\n"
-            "        raise UserError(f'column age: no number at position {young.argmax()}')\n"
-            "    return answered(self, rows)\n\n\nModel.predict = refusing\n"
+            "\n\nanswered = Model._answered\n\n\ndef refusing(self, rows):\n"
+            "    ages = rows['age'].to_pylist() if isinstance(rows, pa.Table) else list(rows['age'])\n"
+            "    if 'young' in ages:\n"
+            "        raise UserError(f'column age: no number at position {ages.index(\"young\")}')\n"
+            "    return answered(self, rows)\n\n\nModel._answered = refusing\n"
         )
     contents.write(copy / "artifacts" / "files", {})
     return copy

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import requests
-from served import Server
+from served import Server, environment
 
 from pipeline.inference_log import reading
 
@@ -241,9 +241,9 @@ def test_a_key_is_asked_for_where_one_is_set_also_of_predict(package, model, tmp
         assert not (tmp_path / ".state" / "inference").exists()
         rows.to_csv(tmp_path / "rows.csv", index=False)
         command = [sys.executable, "-m", "pipeline", "predict", "rows.csv", "--url", server.url, "-o", "out.parquet"]
-        told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment())
         assert (told.returncode, "key" in told.stderr) == (2, True), told.stderr
-        subprocess.run(command, cwd=tmp_path, check=True, env={**os.environ, "PIPELINE_API_KEY": "s3cret"})
+        subprocess.run(command, cwd=tmp_path, check=True, env=environment(PIPELINE_API_KEY="s3cret"))
         equal(pq.read_table(tmp_path / "out.parquet").to_pylist(), model.predict(rows))
 
 
@@ -278,7 +278,12 @@ def test_a_start_that_cannot_succeed_says_why(package, tmp_path, project):
         }
         for words, told in cases.items():
             done = subprocess.run(
-                [sys.executable, "-m", "pipeline", "serve", *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
+                [sys.executable, "-m", "pipeline", "serve", *words],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                env=environment(),
             )
             assert done.returncode == 2, done.stderr
             assert told in done.stderr
@@ -297,7 +302,7 @@ def test_what_came_true_is_told_later_by_the_requests_id_or_by_a_key(server, row
 
     def label(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "pipeline", "label", *words, "--log", str(server.log)]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment())
 
     assert label("outcomes.csv").stdout == (
         "3 rows read; 3 labels added, 0 changed, 0 as before; 1 that the log does not know, such as nobody\n"
