@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from ruamel.yaml import YAML
 
 from pipeline import fresh, lineage, paths
@@ -27,6 +28,7 @@ FILES = (paths.MODEL, paths.ANSWERS, paths.FITTED, paths.REFERENCE, paths.SCHEMA
 REQUIREMENTS = ("mlflow", "tensorflow", "keras", "duckdb", "numpy", "pandas", "pyarrow")
 MEDIA_REQUIREMENTS = {"text": ("tokenizers",), "image": ("pillow",), "audio": ("soundfile", "scipy")}
 TOLERANCE = 1e-6
+ARROW = {"string": pa.string(), "double": pa.float64()}  # MLflow's names of an answer's types
 NOTES = {"refused": "string", "flags": "string"}  # columns of an answer, mostly missing
 REGISTERED = "models:/"
 FIRST = "as the source has them"

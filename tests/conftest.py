@@ -12,6 +12,8 @@ import pytest
 import yaml
 from postgres import postgres  # noqa: F401  (a fixture)
 
+from pipeline import paths
+
 ROOT = Path(__file__).parents[1]
 
 SMALL = {
@@ -100,6 +102,20 @@ def finished(tmp_path_factory: pytest.TempPathFactory):
     made = Repository(tmp_path_factory.mktemp("finished"))
     made.output = made.pipeline("run")
     return made
+
+
+@pytest.fixture(scope="session")
+def package(finished) -> Path:
+    """The package of the finished repository; tests must leave it as it is."""
+    return finished.folder / paths.PACKAGE
+
+
+@pytest.fixture(scope="session")
+def model(package):
+    """The same package, loaded in this process."""
+    from pipeline.predict import Model
+
+    return Model(package / "artifacts" / "files")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,9 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import psutil
 import requests
 
@@ -86,3 +90,20 @@ class Server:
     def ask(self, rows: Any, **headers: str) -> requests.Response:
         """Rows as a list of objects."""
         return self.session.post(self.url + "/invocations", json={"dataframe_records": rows}, headers=headers, timeout=60)
+
+
+def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as JSON has them."""
+    return json.loads(rows.to_json(orient="records"))
+
+
+def equal(found: Sequence[Mapping[str, Any]], expected: pd.DataFrame) -> None:
+    """Answers of a server are those of the package: words alike, probabilities to a millionth."""
+    assert len(found) == len(expected) > 0
+    assert list(found[0]) == list(expected)
+    for name in expected:
+        given = [row[name] for row in found]
+        if name.startswith("probability"):
+            np.testing.assert_allclose(np.array(given, float), expected[name].astype(float), atol=1e-6)
+        else:
+            assert given == [None if pd.isna(value) else value for value in expected[name]]

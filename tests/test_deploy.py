@@ -10,7 +10,6 @@ import re
 import shlex
 from contextlib import closing
 
-import click
 import pyarrow as pa
 import yaml
 from conftest import ROOT
@@ -68,7 +67,6 @@ def test_the_unit_runs_a_command_that_there_is_and_waits_for_its_end():
     service = unit["Service"]
     command = shlex.split(service["ExecStart"])
     accepted([command[0].rpartition("/")[2], *command[1:]])
-    assert isinstance(cli.main.commands["serve"], click.Command)
     from pipeline.serving import pool, running
 
     assert int(service["TimeoutStopSec"]) > running.STOP + pool.LAST

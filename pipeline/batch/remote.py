@@ -16,15 +16,15 @@ import requests
 
 from pipeline.child import Refused
 from pipeline.errors import UserError
+from pipeline.packaging import ARROW
+from pipeline.secrets import API_KEY
 
-KEY = "PIPELINE_API_KEY"  # the variable of the key that a server may ask for
 PARQUET = "application/vnd.apache.parquet"
 BLOCK = 8192  # rows of a request
 SECONDS = (10, 300)  # to connect, and between two pieces of an answer
 PATIENCE = 60.0  # seconds in which a server that is busy or being replaced is asked again
 PAUSE = 0.5
 AGAIN = (502, 503)
-TYPES = {"double": pa.float64(), "string": pa.string()}
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class Remote:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/").removesuffix("/invocations")
         self.session = requests.Session()
-        if key := os.environ.get(KEY):
+        if key := os.environ.get(API_KEY):
             self.session.headers["Authorization"] = f"Bearer {key}"
         found = self._asked("GET", "/model")
         if found.status_code == 401:
-            raise UserError(f"{self.url}: the server asks for its key: set {KEY} to it")
+            raise UserError(f"{self.url}: the server asks for its key: set {API_KEY} to it")
         try:
             about = found.json()
             self.model = Model(tuple(about["columns"]), about["whole"], about["outputs"])
@@ -102,7 +102,7 @@ class Remote:
     def _table(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
         names = list(self.model.outputs) if not rows else list(rows[0])
         columns = {name: [row[name] for row in rows] for name in names}
-        return pa.table({name: pa.array(values, TYPES.get(self.model.outputs.get(name, ""))) for name, values in columns.items()})
+        return pa.table({name: pa.array(values, ARROW.get(self.model.outputs.get(name, ""))) for name, values in columns.items()})
 
 
 def _reason(error: requests.RequestException) -> str:

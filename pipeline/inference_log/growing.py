@@ -53,12 +53,10 @@ class Growing:
             family.segment = Segment(self.folder, family.schema)
         segment = family.segment
         before = segment.length
-        try:
-            segment.write([batch for batch in tables.conformed(table, segment.schema).to_batches() if batch.num_rows])
-        except BaseException:
-            # Nothing is ever appended behind an error: the segment ends at its last good byte, and another one begins.
-            family.segment, self._doubtful = None, segment
-            raise
+        # Nothing is ever appended behind an error: the segment ends at its last good byte, and another one begins.
+        family.segment, self._doubtful = None, segment
+        segment.write([batch for batch in tables.conformed(table, segment.schema).to_batches() if batch.num_rows])
+        family.segment, self._doubtful = segment, None
         if segment.length >= self.segment_bytes:
             self._end(family)
         return segment.length - before

@@ -11,7 +11,7 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,6 +48,11 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _removed(file: Path) -> None:
+    with suppress(OSError):
+        file.unlink()
+
+
 class Segment:
     """A growing segment of this process, which holds its lock until `release`.
 
@@ -61,18 +66,16 @@ class Segment:
         # Locked and with its schema before it has its name: nobody takes it for a dead writer's.
         fresh = folder / f".{name}{GROWING}{NEW}"
         self.descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        try:
+        with ExitStack() as failed:
+            for left in (self.file, fresh):
+                failed.callback(_removed, left)
+            failed.callback(os.close, self.descriptor)
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.length = self._append(schema.serialize())
             os.fsync(self.descriptor)
             os.rename(fresh, self.file)
             sync_folder(folder)
-        except BaseException:
-            os.close(self.descriptor)
-            for left in (fresh, self.file):
-                with suppress(OSError):
-                    left.unlink()
-            raise
+            failed.pop_all()
 
     def write(self, batches: list[pa.RecordBatch]) -> None:
         """Append batches; when this returns they are on disk. After an error nothing may be written, only `rollback`."""

@@ -11,7 +11,7 @@ import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -148,12 +148,11 @@ class Generation:
         # a core is left to the server: more threads than cores make each wait for the others
         process = Process(self.package, max(1, (resources.cores() - 1) // self.workers))
         await process.start()
-        try:
+        async with AsyncExitStack() as failed:
+            failed.push_async_callback(process.stop)
             for table in self.warm:
                 await process.ask(table, START)
-        except BaseException:
-            await process.stop()
-            raise
+            failed.pop_all()
         self.ready += 1
         return process
 

@@ -16,13 +16,12 @@ import pyarrow as pa
 
 from pipeline.config import ServeParams
 from pipeline.inference_log.writing import Log, LogFull
+from pipeline.packaging import ARROW, NOTES
 from pipeline.serving import forms
 from pipeline.serving.about import About
 
 PAUSE = 0.1  # seconds in which rows gather
 log = logging.getLogger("pipeline")
-NOTES = ("refused", "flags")
-TYPES = {"string": pa.string(), "double": pa.float64()}  # MLflow's names of an answer's
 DIGEST = 16  # bytes of a hashed value
 
 
@@ -157,7 +156,7 @@ def hashed(column: pa.ChunkedArray, secret: bytes) -> pa.Array:
 
 def _told(column: pa.ChunkedArray, kind: str | None) -> pa.ChunkedArray:
     """The column, typed where none of its values is there: the log's columns keep their types."""
-    return column.cast(TYPES.get(kind or "", pa.null())) if pa.types.is_null(column.type) else column
+    return column.cast(ARROW.get(kind or "", pa.null())) if pa.types.is_null(column.type) else column
 
 
 def _without(unread: pa.Array, private: Sequence[str]) -> pa.Array:

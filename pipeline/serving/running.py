@@ -22,12 +22,12 @@ from pipeline import paths
 from pipeline.config import ServeParams
 from pipeline.errors import UserError
 from pipeline.inference_log.writing import Log
+from pipeline.secrets import API_KEY
 from pipeline.serving import app, champion, forms
 from pipeline.serving.about import About
 from pipeline.serving.pool import Generation
 from pipeline.serving.recording import Recorder
 
-KEY = "PIPELINE_API_KEY"
 HASH_KEY = "PIPELINE_HASH_KEY"
 WARM = (1, 1, 3, 16, 64)  # rows of the tables that a process answers before it counts as ready: its graphs are made meanwhile
 FLUSH = 0.25  # seconds until rows that the log has are on disk: with those that gather them, and a slow disk, less than a second
@@ -54,9 +54,9 @@ def serve(model: str, params: ServeParams, *, inference_log: Path | None, starte
         UserError: there is no such package, it does not answer its own example, or the port is taken.
     """
     listening = _bound(params.host, params.port)
-    key = os.environ.get(KEY) or None
+    key = os.environ.get(API_KEY) or None
     if params.host not in LOCAL and not key:
-        log.warning("%s is open to whoever reaches it: set %s to a key that requests must show", params.host, KEY)
+        log.warning("%s is open to whoever reaches it: set %s to a key that requests must show", params.host, API_KEY)
     loop = uvicorn.Config("", loop="auto").get_loop_factory()
     with listening, champion.home() as home, asyncio.Runner(loop_factory=loop) as runner:
         runner.run(_Running(model, params, listening, key, inference_log, home).run(started))

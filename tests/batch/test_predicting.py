@@ -30,20 +30,9 @@ from pipeline.batch import predicting, reading
 from pipeline.data import contents, frozen
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError
-from pipeline.predict import Model
 
 ROWS = 300
 BLOCK = 64
-
-
-@pytest.fixture(scope="session")
-def package(finished) -> Path:
-    return finished.folder / paths.PACKAGE
-
-
-@pytest.fixture(scope="session")
-def model(package) -> Model:
-    return Model(package / "artifacts" / "files")
 
 
 @pytest.fixture

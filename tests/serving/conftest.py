@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 from conftest import purchases
 from served import Server
-
-from pipeline import paths
-from pipeline.predict import Model
-
-
-@pytest.fixture(scope="session")
-def package(finished) -> Path:
-    return finished.folder / paths.PACKAGE
-
-
-@pytest.fixture(scope="session")
-def model(package) -> Model:
-    return Model(package / "artifacts" / "files")
 
 
 @pytest.fixture(scope="session")
@@ -31,17 +17,6 @@ def rows() -> pd.DataFrame:
     found = purchases(200, seed=5)
     found["since"] = found["since"].dt.strftime("%Y-%m-%d")
     return found.astype(object).where(found.notna(), None)
-
-
-@pytest.fixture
-def project(finished, tmp_path):
-    """A folder whose params.yaml is the finished repository's with a section `serve`, as `project(port=0)`."""
-
-    def write(**serve: object) -> Path:
-        (tmp_path / "params.yaml").write_text(yaml.safe_dump(finished.params | {"serve": serve}))
-        return tmp_path
-
-    return write
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,11 @@ from contextlib import suppress
 from datetime import date
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from served import Server
+from served import Server, equal, records
 
 RANDOM = bool(os.environ.get("FUZZ_RANDOM"))  # new examples in each run, to hunt; else the same ones
 SCHEMA, VALUES, BYTES, WIRE = 1200, 2500, 1000, 300
@@ -32,19 +31,9 @@ def fuzz(count: int) -> Any:
 
 
 def alive(server: Server, model: Any, rows: pd.DataFrame) -> None:
-    found = server.ask(json.loads(rows.iloc[:3].to_json(orient="records")))
+    found = server.ask(records(rows.iloc[:3]))
     assert found.status_code == 200, found.text
-    right(found.json()["predictions"], model.predict(rows.iloc[:3]))
-
-
-def right(told: list[dict], expected: pd.DataFrame) -> None:
-    assert len(told) == len(expected)
-    for name in expected:
-        given = [row[name] for row in told]
-        if name.startswith("probability"):
-            np.testing.assert_allclose(np.array(given, float), expected[name].astype(float), atol=1e-6)
-        else:
-            assert given == [None if pd.isna(value) else value for value in expected[name]]
+    equal(found.json()["predictions"], model.predict(rows.iloc[:3]))
 
 
 def reasoned(found: Any) -> None:
@@ -134,7 +123,7 @@ def test_rows_of_any_values_are_answered_as_the_package_answers_them(server, mod
         if "predictions" not in told:
             return reasoned(found)
         assert found.status_code in (200, 422)
-        right(told["predictions"], model.predict(pd.DataFrame(asked, columns=names, dtype=object)))
+        equal(told["predictions"], model.predict(pd.DataFrame(asked, columns=names, dtype=object)))
         return None
 
     ask()
@@ -146,7 +135,7 @@ def test_rows_of_any_values_are_answered_as_the_package_answers_them(server, mod
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_bytes_of_any_kind_are_refused_with_a_reason(server, model, rows):
-    whole = json.dumps({"dataframe_records": json.loads(rows.iloc[:2].to_json(orient="records"))}).encode()
+    whole = json.dumps({"dataframe_records": records(rows.iloc[:2])}).encode()
     readable = ["application/json", "text/csv", "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream"]
     kinds = st.sampled_from([*readable, "text/plain", "", "a/b;charset=x", "application/json; charset=utf-16"])
     bodies = st.one_of(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 
 import pytest
 import requests
-from served import Server
+from served import Server, records
 
 from pipeline.inference_log import reading, segments
 
@@ -19,7 +18,7 @@ PROMISED = 1.0  # seconds after which an answer is on disk
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_a_killed_server_loses_at_most_its_last_second(package, rows, tmp_path):
-    asked = json.loads(rows.to_json(orient="records"))
+    asked = records(rows)
     acknowledged, lost, kept = {}, 0, 0
     coming = Server(package, tmp_path, "--log", "log")
     for turn in range(KILLS):

@@ -17,16 +17,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
-from served import Server
+from served import Server, environment, records
 
 from pipeline import fresh
 from pipeline.inference_log import reading
 
 NAME = "models:/small@champion"
-
-
-def records(rows: pd.DataFrame) -> list[dict]:
-    return json.loads(rows.to_json(orient="records"))
 
 
 @pytest.fixture(scope="module")
@@ -150,12 +146,11 @@ def test_mlflows_client_and_mlflows_server_give_the_numbers_of_the_package(two, 
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     two.pipeline("promote", "2", "--why", "the package in models/package")
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{two.folder / '.state/mlflow.db'}"}
+    store = f"sqlite:///{two.folder / '.state/mlflow.db'}"
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", NAME, "--env-manager", "local", "--port", str(port)]
-    plain = subprocess.Popen(
-        command, cwd=two.folder, env={**environment, "PATH": path}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0
-    )
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    plain = subprocess.Popen(command, cwd=two.folder, env=environment(MLFLOW_TRACKING_URI=store, PATH=path), process_group=0, **silent)
     try:
         client = ScoringServerClient("127.0.0.1", port)
         client.wait_server_ready(timeout=180, scoring_server_proc=plain)

@@ -14,36 +14,20 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import requests
-from served import Server, environment
+from served import Server, environment, equal, records
 
 from pipeline.inference_log import reading
 
 FEATURES = ["age", "income", "city", "member", "since"]
 
 
-def records(rows: pd.DataFrame) -> list[dict]:
-    return json.loads(rows.to_json(orient="records"))
-
-
 def split(rows: pd.DataFrame) -> dict:
     return {"columns": list(rows), "data": json.loads(rows.to_json(orient="values"))}
-
-
-def equal(found: list[dict], expected: pd.DataFrame) -> None:
-    assert len(found) == len(expected) > 0
-    assert list(found[0]) == list(expected)
-    for name in expected:
-        given = [row[name] for row in found]
-        if name.startswith("probability"):
-            np.testing.assert_allclose(np.array(given, float), expected[name].astype(float), atol=1e-6)
-        else:
-            assert given == [None if pd.isna(value) else value for value in expected[name]]
 
 
 def parquet(rows: pd.DataFrame) -> bytes:
@@ -56,7 +40,7 @@ FORMS = {
     "records": (lambda rows: json.dumps({"dataframe_records": records(rows)}), "application/json"),
     "split": (lambda rows: json.dumps({"dataframe_split": split(rows)}), "application/json; charset=utf-8"),
     "instances": (lambda rows: json.dumps({"instances": records(rows)}), "application/json"),
-    "inputs": (lambda rows: json.dumps({"inputs": {name: split(rows[[name]])["data"] for name in ()} | columns(rows)}), "application/json"),
+    "inputs": (lambda rows: json.dumps({"inputs": columns(rows)}), "application/json"),
     "csv": (lambda rows: rows.to_csv(index=False), "text/csv"),
     "parquet": (parquet, "application/vnd.apache.parquet"),
 }
@@ -265,7 +249,7 @@ def test_told_to_stop_it_answers_what_has_come_and_closes_its_log(package, tmp_p
         assert list(kept) == [list(range(30 * len(rows)))] * 4
 
 
-def test_a_start_that_cannot_succeed_says_why(package, tmp_path, project):
+def test_a_start_that_cannot_succeed_says_why(package, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
