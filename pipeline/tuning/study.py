@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pipeline.config import Interval, TuneParams
 from pipeline.tuning import results, samplers
+from pipeline.tuning.judging import Judge
 from pipeline.tuning.reading import SURPLUS, front, importances, over, told
 from pipeline.tuning.space import Values, flat, inside, suggested
 from pipeline.tuning.stores import BEATS, called, opened, quiet, require
@@ -81,6 +82,7 @@ class Study:
         self.key: str = made_from["key"]
         self.shared, self.joined, self.exhausted = "://" in store, join, False
         self._live: dict[int, optuna.Trial] = {}
+        self._judges: dict[int, Judge] = {}  # of the same trials
         self._anew: list[int] = []  # trials whose worker died
         with quiet():
             storage = opened(store, heartbeat=tune.heartbeat, retries=tune.retries)
@@ -114,15 +116,17 @@ class Study:
 
     def begin(self, defaults: Values, first: Callable[[], Iterable[Values]]) -> bool:
         """Put params.yaml's values and those to try first into a study that has no trials; False where it has some."""
-        if self._trials():
-            return False
-        self._study.set_user_attr("made_from", self.made_from)
         within = inside(self.space, defaults)
         outside = {key: value for key, value in defaults.items() if key not in within}
-        self._study.enqueue_trial(flat(within), user_attrs={"given": outside, "from": "params.yaml"})
-        for values in first():
-            self._study.enqueue_trial(flat(inside(self.space, values)), user_attrs={"from": "params.yaml's tune section"})
-        return True
+        notes: Mapping[str, Any] = {"given": outside, "from": "params.yaml"}
+        trials, waiting = self._trials(), [(within, notes)]
+        if any(trial.state != TrialState.WAITING for trial in trials):
+            return False
+        self._study.set_user_attr("made_from", self.made_from)
+        waiting += [(inside(self.space, values), {"from": "params.yaml's tune section"}) for values in first()]
+        for values, note in waiting[len(trials) :]:  # a call that was killed here may have put some
+            self._study.enqueue_trial(flat(values), user_attrs=dict(note))
+        return not trials
 
     def take(self) -> Task | None:
         """The next trial, which is now running; None where the budget is spent, or the rest of it runs elsewhere."""
@@ -154,6 +158,7 @@ class Study:
                 self.space, lambda name, interval: samplers.suggest(trial, name, interval), trial.user_attrs.get("given", {})
             )
         self._live[trial.number] = trial
+        self._judges[trial.number] = Judge(self._study, trial)
         return Task(trial.number, values)
 
     def started(self, number: int, worker: str) -> None:
@@ -164,10 +169,9 @@ class Study:
         """Note the objective after a step of a trial; False where the trial is hopeless."""
         if not self.aim.prunes or not math.isfinite(value):
             return True
-        trial = self._live[number]
         with quiet():
-            trial.report(value, step)
-            return not trial.should_prune()
+            self._live[number].report(value, step)
+            return not self._judges[number].hopeless(step, value)
 
     def complete(self, number: int, measured: Mapping[str, float], curve: Mapping[int, float], epochs: int) -> None:
         """End a trial with what was measured; it has failed where an objective is not a number."""
@@ -284,6 +288,7 @@ class Study:
         with quiet():
             self._study.tell(trial, values, state)
         self._live.pop(trial.number, None)
+        self._judges.pop(trial.number, None)
 
     def _beat(self) -> None:
         while not self._stop.wait(self.tune.heartbeat / BEATS):

@@ -2,6 +2,7 @@
 
 import math
 
+import optuna
 import pytest
 
 from pipeline.config import Interval, TuneParams
@@ -30,8 +31,8 @@ class Killed(BaseException):
     pass
 
 
-def drive(it, *, loss=loss_of, at=None, seen=None):
-    """Run the study's trials as a worker would; killed before a step where `at` is (trial, epoch)."""
+def drive(it, *, loss=loss_of, at=None, after=None, seen=None):
+    """Run the study's trials as a worker would; killed before the step `at`, or when the step `after` was judged: (trial, epoch)."""
     it.begin(DEFAULTS, list)
     while (task := it.take()) is not None:
         if seen is not None:
@@ -42,7 +43,10 @@ def drive(it, *, loss=loss_of, at=None, seen=None):
             if at == (task.number, epoch):
                 raise Killed
             curve[epoch] = loss(task.values) + 1 / (epoch + 1)
-            if not it.report(task.number, epoch, curve[epoch]):
+            goes_on = it.report(task.number, epoch, curve[epoch])
+            if after == (task.number, epoch):
+                raise Killed
+            if not goes_on:
                 it.prune(task.number, "hopeless", curve, len(curve))
                 break
         else:
@@ -86,11 +90,54 @@ def test_more_trials_continue_the_sweep(tmp_path):
     assert plain(drive(opened(tmp_path / "part.log"))) == whole
 
 
+@pytest.mark.parametrize("pruner", ["SuccessiveHalvingPruner", "HyperbandPruner", "MedianPruner"])
+def test_a_sweep_killed_as_a_trial_is_judged_judges_it_alike_again(tmp_path, pruner, monkeypatch):
+    """Whether the kill comes when the value is written, or when the verdict is known and not yet kept."""
+    keys = {"pruner": pruner}
+    whole = plain(drive(opened(tmp_path / "whole.log", **keys)))
+    ended = [(number, epochs - 1) for number, state, *_, epochs in whole if state == results.PRUNED]
+    assert len(ended) > 1
+    for at in ended:
+        with pytest.raises(Killed):
+            drive(opened(tmp_path / f"judged {at}.log", **keys), after=at)
+        assert plain(drive(opened(tmp_path / f"judged {at}.log", **keys))) == whole
+
+        def written(trial, value, step, report=optuna.Trial.report, at=at):
+            report(trial, value, step)
+            if (trial.number, step) == at:
+                raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(optuna.Trial, "report", written)
+            with pytest.raises(Killed):
+                drive(opened(tmp_path / f"written {at}.log", **keys))
+        assert plain(drive(opened(tmp_path / f"written {at}.log", **keys))) == whole
+
+
 @pytest.mark.parametrize("at", [(0, 2), (1, 0), (7, 1), (11, 8)])
 def test_a_killed_sweep_resumes_to_what_an_undisturbed_one_gives(tmp_path, at):
     with pytest.raises(Killed):
         drive(opened(tmp_path / "killed.log"), at=at)
     assert plain(drive(opened(tmp_path / "killed.log"))) == plain(drive(opened(tmp_path / "whole.log")))
+
+
+def test_killed_while_the_first_values_are_put_down_none_of_them_is_lost(tmp_path, monkeypatch):
+    tried = [{**DEFAULTS, "model.layers": layers} for layers in (1, 3, 4)]
+    put = optuna.Study.enqueue_trial
+
+    def killed(study, params, **more):
+        if params["model.layers"] == 3:
+            raise Killed
+        put(study, params, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.Study, "enqueue_trial", killed)
+        with pytest.raises(Killed):
+            opened(tmp_path / "s.log").begin(DEFAULTS, lambda: tried)
+    it = opened(tmp_path / "s.log")
+    assert not it.begin(DEFAULTS, lambda: tried)
+    assert [it.take().values["model.layers"] for _ in range(4)] == [2, 1, 3, 4]
+    assert not opened(tmp_path / "s.log").begin(DEFAULTS, list)
 
 
 def test_hopeless_trials_are_pruned_and_what_that_saved_is_counted(tmp_path):
