@@ -580,14 +580,35 @@ class RegisterParams(Section):
 
 
 class MonitorParams(Section):
-    window: int = Field(1000, ge=30)
-    """Rows per monitored window of production, at least."""
-    max_windows: int = Field(6, ge=1, le=100)
-    """At most this many windows of test and of production rows; where that is too few, windows are larger."""
+    window: Annotated[int, Field(ge=30)] | Literal["hour", "day", "week", "month", "file"] = 1000
+    """Rows of a monitored window, at least, or the hour, day, week or month (UTC) that rows lie in, or a window a file."""
+    time: str | None = None
+    """The column that holds a row's time, for windows of hours to months; the inference log knows the time by itself."""
+    max_windows: int = Field(default=6, ge=1, le=100)
+    """At most this many windows of test rows, and of production rows where windows are counted in rows: more rows make larger ones."""
+    latest: int = Field(default=60, ge=1, le=10_000)
+    """At most this many windows of hours to months, and of `pipeline monitor`: the latest ones."""
     false_alarm_rate: Share = 0.05
     """Share of windows that may alarm with nothing changed."""
-    minimum_effect: float = Field(0.1, ge=0)
+    minimum_effect: float = Field(default=0.1, ge=0)
     """Drift smaller than this (in the unit of Evidently's distance) is no alarm, however certain."""
+    minimum_decay: float = Field(default=0.05, ge=0)
+    """A rise of the loss smaller than this share of test's is no alarm, however certain."""
+    shift: float = Field(default=0.5, gt=0)
+    """The shift of a column, in its deviations, that a window should show; one that is too small for it is told to hold too little."""
+    alarm: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (1, 1)
+    """`[k, n]`: an alarm is raised where k of the last n windows show drift or decay."""
+    fail_on: Literal["never", "drift", "decay"] = "never"
+    """What ends `pipeline monitor` with exit code 3: nothing, an alarm of either kind, or of decay alone. The stage never fails so."""
+    hook: str | None = None
+    """A command that `pipeline monitor` runs where the newest window raises an alarm; it gets the summary as JSON on standard input."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> MonitorParams:
+        if self.alarm[0] > self.alarm[1]:
+            wrong = [(("alarm",), f"expected [k, n] with k at most n, got [{self.alarm[0]}, {self.alarm[1]}]")]
+            raise PydanticCustomError("across", "{text}", {"text": wrong[0][1], "wrong": wrong})
+        return self
 
 
 class ServeParams(Section):

@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,14 +82,19 @@ def _fetched(model: str, into: Path) -> Path:
     return registry.fetch(version, into)
 
 
-def build(package: Path, fitted: Preprocessor, example: pd.DataFrame) -> str:
-    """Write the package and return its digest: equal content gives equal digests."""
+def build(package: Path, fitted: Preprocessor, example: pd.DataFrame, more: Callable[[Path], object]) -> str:
+    """Write the package and return the digest of what answers: equal content gives equal digests.
+
+    Args:
+        more: writes further files of the package into a folder; they take no part in answering.
+    """
     code = sorted(closure(HOME / "predict.py", HOME / "pyfunc.py"))
     with tempfile.TemporaryDirectory(prefix="pipeline-") as name:
         files, copied = Path(name) / "files", Path(name) / "pipeline"
         files.mkdir()
         for file in FILES:
             shutil.copyfile(file, files / file.name)
+        more(files)
         for file in code:
             target = copied / file.relative_to(HOME)
             target.parent.mkdir(parents=True, exist_ok=True)

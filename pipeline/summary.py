@@ -102,7 +102,7 @@ def watched(found: dict[str, Any]) -> str:
     windows = found["monitored"]["windows"]
 
     def told(kind: str) -> str:
-        states = [w["state"] for w in windows if w["window"].startswith(kind)]
+        states = [w["state"] for w in windows if w["kind"] == kind]
         return ", ".join(f"{states.count(state)} {state}" for state in ("decay", "drift", "ok", "insufficient data") if state in states)
 
     return f"control windows: {told('control')}; production: {told('production') or 'no rows'}"
@@ -118,6 +118,6 @@ def lines() -> list[str]:
         f"result    {result(found)}; {against(found, beside)}",
         f"model     {version}, packaged in {paths.PACKAGE}",
         f"monitor   {watched(found)}",
-        f"look at   {paths.INDEX}, reports/monitor/*/report.html",
+        f"look at   {paths.INDEX}, {paths.MONITORED.with_name('index.html')}",
         f"compare   mlflow ui --backend-store-uri {store.uri().replace(f'{paths.root()}/', '')}    and    dvc exp show",
     ]

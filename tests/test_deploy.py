@@ -76,7 +76,7 @@ def test_the_unit_runs_a_command_that_there_is_and_waits_for_its_end():
 def test_the_commands_and_keys_of_the_docs_are_there(workspace):
     blocks = re.findall(r"```sh\n(.*?)```", DOCS, flags=re.DOTALL)
     commands = [line.partition("#")[0] for block in blocks for line in block.splitlines() if line.startswith("pipeline ")]
-    assert {accepted(shlex.split(command)) and shlex.split(command)[1] for command in commands} == {"serve", "predict", "label"}
+    assert {accepted(shlex.split(command)) and shlex.split(command)[1] for command in commands} == {"serve", "predict", "label", "logged"}
     keys = set(re.findall(r"`serve\.(\w+)", DOCS))
     assert {"reload", "body_mb", "timeout", "waiting", "keep", "hashed", "omitted"} <= keys <= set(ServeParams.model_fields)
 

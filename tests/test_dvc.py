@@ -24,7 +24,8 @@ ROOT = Path(__file__).parents[1]
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 DECLARED = DVC["stages"]
 SOURCE = "${data.source}"
-TEMPLATES = {"clean": ["quality.html"], "split": ["leakage.html"], "tune": ["tune.html", "timeline.html"], "report": ["index.html"]}
+TEMPLATES = {"clean": ["quality.html"], "split": ["leakage.html"], "tune": ["tune.html", "timeline.html"]}
+TEMPLATES |= {"monitor": ["monitor.html"], "report": ["index.html"]}
 EXTRA = {"register": closure(HOME / "predict.py", HOME / "pyfunc.py")}  # read as data
 EXTRA |= {stage: frozenset(HOME / "templates" / name for name in names) for stage, names in TEMPLATES.items()}
 DATA_STAGES = ("collect", "clean", "split", "normalize")

@@ -25,7 +25,7 @@ def browser():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [PHONE, DESK])
-@pytest.mark.parametrize("file", ["index.html", "clean/index.html", "split/leakage.html", "tune/index.html"])
+@pytest.mark.parametrize("file", ["index.html", "clean/index.html", "split/leakage.html", "tune/index.html", "monitor/index.html"])
 def test_a_page_reads_without_error_or_request_at_any_width(finished, browser, file, width):
     page = browser.new_page(viewport={"width": width, "height": 900})
     errors, asked = [], []

@@ -35,8 +35,12 @@ class Block:
     before: int
 
 
-def blocks(source: Path, columns: Sequence[str], csv: CsvParams, size: int, progress: Progress) -> Generator[Block]:
-    """The columns of the source's rows, at most `size` rows at a time and at least one block, perhaps an empty one."""
+def blocks(source: Path, columns: Sequence[str], csv: CsvParams, size: int, progress: Progress, *, needed: bool = True) -> Generator[Block]:
+    """The columns of the source's rows, at most `size` rows at a time and at least one block a part, perhaps an empty one.
+
+    Args:
+        needed: whether a column that is not there is an error; else it is left out.
+    """
     with engine() as backend, scratch() as workspace, _told(str(source)):
         home = archives.unpacked(source, workspace / "unpacked") or source
         parts = _parts(home)
@@ -45,7 +49,7 @@ def blocks(source: Path, columns: Sequence[str], csv: CsvParams, size: int, prog
             with _told(where):
                 table = _table(backend, part, columns, csv, workspace / "part", where)
                 there = [*table.columns, *([SOURCE_FILE] if len(parts) > 1 else [])]
-                if missing := [name for name in columns if name not in there]:
+                if needed and (missing := [name for name in columns if name not in there]):
                     raise UserError(f"{where}: {missing_columns(missing, columns, there)}")
                 read = table.select([name for name in columns if name in table.columns])
                 if progress.shown and len(parts) == 1:

@@ -116,7 +116,7 @@ class Frozen:
                 yield self.arrow(some, needed, odd if look else None), odd
 
         def cleaned(part: tuple[pa.Table, dict[str, np.ndarray]]) -> tuple[pa.Table, pa.RecordBatch, dict[str, np.ndarray]]:
-            return part[0], self._clean(part[0]), part[1]
+            return part[0], self.cleaned(part[0]), part[1]
 
         def encoded(raw: pa.Table, clean: pa.RecordBatch, odd: dict[str, np.ndarray], first: int = 0) -> dict[str, np.ndarray]:
             if look:
@@ -135,9 +135,10 @@ class Frozen:
         Raises:
             UserError: as for `prepare`.
         """
-        return self._clean(self.arrow(rows, self.fitted.all_columns))
+        return self.cleaned(self.arrow(rows, self.fitted.all_columns))
 
-    def _clean(self, table: pa.Table) -> pa.RecordBatch:
+    def cleaned(self, table: pa.Table) -> pa.RecordBatch:
+        """The clean columns of what `arrow` gave."""
         try:
             cleaner = self.idle.get_nowait()
         except queue.Empty:  # as many as there are requests at the same time

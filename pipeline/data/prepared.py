@@ -39,7 +39,7 @@ def fit(backend: Backend, schema: Schema, split: SplitParams, normalize: Normali
 
     train = read(backend, paths.SPLIT / "train" / paths.ROWS)
     without = {split.by: "gives the side in the split"} if split.strategy == "given" and split.by else {}
-    return preprocessing.fit(backend, train, schema, normalize, group=_group(split), without=without, time=_time(schema, split))
+    return preprocessing.fit(backend, train, schema, normalize, group=_group(split), without=without, time=time_of(schema, split))
 
 
 def write(backend: Backend, fitted: Preprocessor, split: SplitParams, side: str, folder: Path) -> None:
@@ -92,7 +92,7 @@ def _group(split: SplitParams) -> str | None:
     return split.by if split.strategy in ("group", "stratified_group") else None
 
 
-def _time(schema: Schema, split: SplitParams) -> str | None:
+def time_of(schema: Schema, split: SplitParams) -> str | None:
     """The column by which a time split goes."""
     if split.strategy != "time":
         return None

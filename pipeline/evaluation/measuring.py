@@ -31,7 +31,8 @@ NETWORK = "network"
 class Measured:
     """What was found of the network (called so) and of the baselines.
 
-    outputs: the network's, calibrated.  truth and groups: (rows,) what the rows turned out to be, and which are drawn together.
+    outputs: the network's, calibrated; validation: the same for its rows.  truth and groups: (rows,) what the rows turned out to
+    be, and which are drawn together.
     metric: of a forecast, the one that leads.  quality: calibration before and after, and coverage of intervals, as JSON has them.
     """
 
@@ -39,6 +40,7 @@ class Measured:
     intervals: intervals.Intervals
     metrics: tuple[Metric, ...]
     outputs: Array
+    validation: Array
     truth: Array
     groups: Array
     curves: Mapping[str, Mapping[str, Array]]
@@ -71,7 +73,8 @@ def _rows(fitted: Preprocessor, sides: Mapping[str, Side], outputs: Outputs, eva
     (known, known_groups), (y, groups) = ((np.asarray(one.target), np.asarray(one.group)) for one in (sides["validation"], sides["test"]))
     learn = partial(learnt, fitted, known, known_groups, evaluate, seed)
     raw = outputs(sides["test"])
-    answers = {NETWORK: learn(outputs(sides["validation"]))}
+    before = outputs(sides["validation"])
+    answers = {NETWORK: learn(before)}
     found = {NETWORK: answers[NETWORK].calibrated(raw)}
     for name, predict in models.items():
         answers[name] = learn(predict(rows(sides["validation"])))
@@ -79,12 +82,13 @@ def _rows(fitted: Preprocessor, sides: Mapping[str, Side], outputs: Outputs, eva
     measured = {name: calibration.decided(one) for name, one in answers.items()}
     result = intervals.bootstrap(fitted.task, y, found, groups, metrics=measured, **_settings(evaluate, seed))
     own = answers[NETWORK]
-    before = {} if own.method == "none" else {"before calibration": raw}
-    drawn = gallery.drawn(fitted.task, y, found, fitted.target.classes, own.decide, before)
+    uncalibrated = {} if own.method == "none" else {"before calibration": raw}
+    drawn = gallery.drawn(fitted.task, y, found, fitted.target.classes, own.decide, uncalibrated)
     definitions = dict(baselines.DEFINITIONS) | ({"media": baselines.MEDIA} if media else {})
     quality = _quality(own, y, raw, found[NETWORK], groups, evaluate, seed)
     curves = gallery.curves(fitted.task, y, found[NETWORK], own.decide)
-    return Measured(own, result, measured[NETWORK], found[NETWORK], y, groups, curves, drawn, definitions, quality)
+    validation = own.calibrated(before)
+    return Measured(own, result, measured[NETWORK], found[NETWORK], validation, y, groups, curves, drawn, definitions, quality)
 
 
 def _windows(fitted: Preprocessor, sides: Mapping[str, Side], outputs: Outputs, evaluate: EvaluateParams, seed: int) -> Measured:
@@ -93,7 +97,8 @@ def _windows(fitted: Preprocessor, sides: Mapping[str, Side], outputs: Outputs, 
     assert forecast is not None
     train, validation, test = (sides[name] for name in ("train", "validation", "test"))
     scales = forecasting.scales(train, forecast)
-    answers = learnt(fitted, forecasting.future(validation, forecast), np.empty(0), evaluate, seed, outputs(validation))
+    before = outputs(validation)
+    answers = learnt(fitted, forecasting.future(validation, forecast), np.empty(0), evaluate, seed, before)
     found = {NETWORK: outputs(test)}
     found |= {name: predict(test) for name, predict in forecasting.fit_forecasts(train, forecast, scales).items()}
     y = forecasting.future(test, forecast)
@@ -114,7 +119,8 @@ def _windows(fitted: Preprocessor, sides: Mapping[str, Side], outputs: Outputs, 
     }
     definitions = {**forecasting.DEFINITIONS, "season": f"{scales.season} steps", "block": f"{block} steps are drawn together"}
     quality = _quality(answers, y, found[NETWORK], found[NETWORK], groups, evaluate, seed)
-    return Measured(answers, result, measured, found[NETWORK], y, groups, {"error_by_step": steps}, drawn, definitions, quality, lead)
+    curves = {"error_by_step": steps}
+    return Measured(answers, result, measured, found[NETWORK], before, y, groups, curves, drawn, definitions, quality, lead)
 
 
 def learnt(fitted: Preprocessor, y: Array, groups: Array, evaluate: EvaluateParams, seed: int, outputs: Array) -> Answers:

@@ -5,90 +5,58 @@ where several rows stem from one person.  So each column's threshold is learned 
 groups (persons), pseudo-references and pseudo-windows are made in which nothing changed, and the thresholds are set
 so that a window in which ANY column exceeds its threshold is rare.
 
-Two things make the plain bootstrap alarm too often, and both are met here.  One reference serves many windows: an
-unlucky one makes all of them look drifted.  So every pseudo-reference is crossed with every pseudo-window, each
-pseudo-reference gets the critical value under which its own windows hold the rate, and the value taken is the one that
-holds for nine of ten of them.  And two alarms are watched for: half of the stated rate goes to drift over all columns,
-half to decay (Bonferroni).
+Three things make the plain bootstrap alarm too often, and all are met here.  A pseudo-window shares groups with its
+pseudo-reference, while a real one brings new persons, and with them categories that the reference lacks: distances are
+enlarged to what disjoint parts of the reference show.  One reference serves many windows: an unlucky one makes all of
+them look drifted.  So every pseudo-reference is crossed with every pseudo-window, and the thresholds hold the rate over
+all pairs and, under nine of ten references, over the windows of that one alone.  And two alarms are watched for: half of
+the stated rate goes to drift over all columns, half to decay (Bonferroni).
+
+Only what can harm may alarm: columns that the model does not use (`used`) get thresholds of their own, which cost the
+others no power, and raise nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pipeline.errors import UserError
-from pipeline.monitoring.decay import Decay, Groups, loss_increase
-from pipeline.monitoring.drift import Aspect, Floats, Kind, column_or_missing, distance, encode, statistic
-from pipeline.monitoring.drift import missing_statistic as missing_share_statistic
-
-State = Literal["ok", "drift", "decay", "insufficient data"]
+from pipeline.monitoring import ordered as ordered_time
+from pipeline.monitoring.decay import Groups, loss_increase
+from pipeline.monitoring.drift import (
+    ASPECTS,
+    Aspect,
+    Floats,
+    Kind,
+    column_or_missing,
+    distance,
+    encode,
+    gridded,
+    is_harmful,
+    measures_of,
+    missing_statistic,
+    paired_distance,
+    statistic,
+)
+from pipeline.monitoring.drift import Threshold as Threshold
+from pipeline.monitoring.drift import Thresholds as Thresholds
+from pipeline.monitoring.resampling import comparable_rows as comparable_rows
+from pipeline.monitoring.resampling import draw_references, draw_splits, draw_windows, group_codes
+from pipeline.monitoring.verdicts import Observed as Observed
+from pipeline.monitoring.verdicts import Power, State
+from pipeline.monitoring.verdicts import Verdict as Verdict
 
 FEWEST_ROWS = 30
 FEWEST_GROUPS = 10
-_PSEUDO_REFERENCES = 20
+ENOUGH_POWER = 0.5  # of less, "nothing found" says nothing
+_TAIL_STARTS = 0.9  # the quantile of a distance above which its tail is taken as exponential
+_SPLITS = 400  # of the reference into a window and the rest
 _REFERENCES_HELD = 0.9  # the share of references under which the rate of false alarms shall hold
 _SIZE_TOLERANCE = 1.25  # a window may be worth this much fewer rows than its thresholds were calibrated for
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """A column's aspect drifts when its distance is greater than `threshold`."""
-
-    column: str
-    kind: Kind
-    aspect: Aspect
-    threshold: float
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """The outcome of `calibrate`: valid for windows worth `rows` rows or more (see `comparable_rows`)."""
-
-    rows: int
-    false_alarm_rate: float
-    minimum_effect: float
-    resamples: int
-    seed: int
-    measures: tuple[Threshold, ...]
-
-    def of(self, column: str, aspect: Aspect = "values") -> float:
-        """The threshold of one column's aspect; KeyError when it was not calibrated."""
-        for measure in self.measures:
-            if (measure.column, measure.aspect) == (column, aspect):
-                return measure.threshold
-        raise KeyError(f"no threshold for the {aspect} of column {column!r}")
-
-
-@dataclass(frozen=True)
-class Observed:
-    """One aspect of one column in a window; `observed` is None where there was no value to compare."""
-
-    column: str
-    aspect: Aspect
-    observed: float | None
-    threshold: float
-    drifted: bool
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The state of one window; `decay` is None where too few rows are labelled, and `reason` then says so."""
-
-    state: State
-    drift: bool
-    decayed: bool
-    reason: str
-    rows: int
-    groups: int
-    measures: tuple[Observed, ...]
-    decay: Decay | None
 
 
 def calibrate(
@@ -97,60 +65,66 @@ def calibrate(
     kinds: Mapping[str, Kind],
     *,
     rows: int,
+    used: Collection[str] | None = None,
     false_alarm_rate: float = 0.05,
     minimum_effect: float = 0.1,
-    resamples: int = 1000,
+    resamples: int | None = None,
+    references: int | None = None,
     seed: int = 0,
 ) -> Thresholds:
     """Learn from the reference the threshold of every column for windows of `rows` rows.
 
-    groups: (len(reference),) one code a row.  minimum_effect: no threshold is lower; in reference standard deviations
+    groups: (len(reference),) one code a row.  used: the columns whose drift may alarm, None for all; the others are a
+    family of their own at the same rate.  minimum_effect: no threshold is lower; in reference standard deviations
     for numbers, in Jensen-Shannon distance for categories and missing shares (0.1 is a missing share that rises from
-    0 to 3%).  resamples: pseudo-windows; each meets 20 pseudo-references.
+    0 to 3%).  resamples: pseudo-windows; each meets all `references`, the pseudo-references.  By default 100,000 pairs:
+    1,000 windows where they have no more rows than the reference, else 250, since the reference then decides.
 
-    Every distance is judged by its p-value under the null; the smallest over the columns is one draw of the statistic
-    whose tail is held (Westfall and Young 1993, single-step minP: it treats columns alike, whatever the shape of their
-    tails).  A distance not above the minimum effect can never alarm and so takes no part.  Memory: resamples x distinct
-    values of one column x 8 bytes, a few times over.
+    Every distance is measured from the 90% quantile of its null in units of the mean excess over it, which makes equal
+    tails of columns alike (the peaks over a threshold of Pickands 1975, with an exponential tail); the largest over the
+    columns is one draw of the statistic whose tail is held (the single-step maxT of Westfall and Young 1993).  Ranks in
+    place of excesses would need far more resamples than columns.  A distance not above the minimum effect can never alarm
+    and so takes no part.  A number is put on a grid (`drift.gridded`): thresholds are within 2% of those from all values.
 
     UserError when the reference is too small or lacks a column; ValueError when resamples cannot resolve the rate.
     """
     if absent := [name for name in kinds if name not in reference]:
         raise UserError(*(f"the reference of the monitoring has no column {name!r}" for name in absent))
-    of_row, sizes = _group_codes(groups)
+    of_row, sizes = group_codes(groups)
     if short := _shortage(len(reference), len(sizes)):
         raise UserError(f"the reference of the monitoring is too small: {short}")
+    small = rows <= len(reference)
+    if resamples is None:
+        resamples = max(1000 if small else 250, math.ceil(2 / false_alarm_rate))
+    references = references or (100 if small else 400)
     tail = math.floor(false_alarm_rate / 2 * (resamples + 1))
     if tail < 1:
         raise ValueError(f"a rate of {false_alarm_rate} needs at least {math.ceil(2 / false_alarm_rate)} resamples")
     rng = np.random.default_rng(seed)
-    references = [rng.integers(0, len(sizes), len(sizes)) for _ in range(_PSEUDO_REFERENCES)]
-    windows = [_draw_window(rng, sizes, rows) for _ in range(resamples)]
-    measures = _measures(kinds)
-    distances = np.empty((len(measures), _PSEUDO_REFERENCES, resamples))
+    old = draw_references(rng, sizes, references)
+    new = draw_windows(rng, sizes, rows, resamples)
+    rest, held_back, nearer = draw_splits(rng, sizes, rows, _SPLITS)
+    largest = {harmful: np.full((references, resamples), -np.inf) for harmful in (True, False)}
+    tails: dict[tuple[str, Aspect], tuple[float, float]] = {}
     for column, kind in kinds.items():
-        coded = encode(reference[column], kind)
-        of_references = np.stack([coded.counts(_multiplicity(draw, len(sizes))[of_row]) for draw in references])
-        of_windows = np.stack([coded.counts(_multiplicity(draw, len(sizes))[of_row]) for draw in windows])
-        for index, (name, aspect) in enumerate(measures):
-            if name == column:
-                distances[index] = distance(coded, of_references, of_windows, aspect)
-    levels = _common_levels(np.nan_to_num(distances, nan=0.0), tail, minimum_effect)  # NaN: nothing to compare
-    thresholds = tuple(
-        Threshold(column, kinds[column], aspect, float(level)) for (column, aspect), level in zip(measures, levels, strict=True)
-    )
-    return Thresholds(rows, false_alarm_rate, minimum_effect, resamples, seed, thresholds)
-
-
-def comparable_rows(groups: Groups, reference_groups: Groups) -> int:
-    """How many rows, grouped as in the reference, are worth as much as this window: the `rows` to calibrate for.
-
-    A window of few large groups holds less than its rows suggest.  Its effective number of groups (sum n)^2 / sum n^2
-    (Kish 1965) is turned into rows with the reference's sum n^2 / sum n; never more than the window has.
-    """
-    sizes, of_reference = _group_codes(groups)[1], _group_codes(reference_groups)[1]
-    effective = sizes.sum() ** 2 / max((sizes**2).sum(), 1)
-    return min(int(sizes.sum()), round(float(effective * (of_reference**2).sum() / of_reference.sum())))
+        family = largest[is_harmful(column, used)]
+        coded = gridded(encode(reference[column], kind))
+        counts = coded.resampled(of_row, old), coded.resampled(of_row, new)
+        apart = coded.resampled(of_row, rest), coded.resampled(of_row, held_back)
+        for aspect in ASPECTS[kind]:
+            distances = np.nan_to_num(distance(coded, *counts, aspect), nan=0.0)  # NaN: nothing to compare
+            fresh = np.nan_to_num(paired_distance(coded, *apart, aspect), nan=0.0)
+            if (usual := float(np.median(distances))) > 0:
+                distances *= max(1.0, nearer * float(np.median(fresh)) / usual)
+            tails[column, aspect] = _tail(distances, minimum_effect, family)
+    held = {harmful: _level(family, tail, false_alarm_rate) for harmful, family in largest.items()}
+    thresholds = []
+    for column, aspect in measures_of(kinds):
+        (start, excess), at = tails[column, aspect], held[is_harmful(column, used)]
+        beyond = at * excess if excess > 0 else 0.0  # at is -inf where chance alone rarely passes the minimum effect
+        level = max(start + beyond, minimum_effect)
+        thresholds.append(Threshold(column, kinds[column], aspect, level, is_harmful(column, used)))
+    return Thresholds(rows, false_alarm_rate, minimum_effect, resamples, seed, tuple(thresholds))
 
 
 def verdict(
@@ -164,71 +138,92 @@ def verdict(
     losses: Floats | None = None,
     minimum_decay: float = 0.05,
     seed: int = 0,
+    power: Power | None = None,
+    ordered: bool = False,
 ) -> Verdict:
     """Judge one window: has a column drifted, has the model's loss risen.  Decay comes first in the headline state.
+
+    power: what `power.power` says of these thresholds; where nothing alarms and it is low, the state is `insufficient
+    data`.  ordered: rows are in the order of time and the thresholds are those of `ordered.calibrate`; groups play no
+    part, and decay is judged by stretches of the reference.
 
     losses, reference_losses: one loss a row (log loss, squared error), NaN where the label is not known, None where
     none is.  A column that the window lacks counts as wholly missing.  ValueError when the thresholds were calibrated
     for larger windows, since they would alarm too often, and for an infinite loss.
     """
-    count = len(_group_codes(groups)[1])
-    if short := _shortage(len(current), count):
-        return Verdict("insufficient data", False, False, short, len(current), count, (), None)
-    worth = comparable_rows(groups, reference_groups)
+    count = len(np.unique(groups))
+
+    def lacking(reference_rows: int, rows: int, in_groups: Groups) -> str:
+        if not ordered:
+            return _shortage(rows, len(np.unique(in_groups)))
+        return _shortage(rows, FEWEST_GROUPS) or ordered_time.shortage(reference_rows, rows)
+
+    if short := lacking(len(reference), len(current), groups):
+        return Verdict("insufficient data", False, False, short, len(current), count, (), None, power)
+    worth = len(current) if ordered else comparable_rows(groups, reference_groups)
     if thresholds.rows > _SIZE_TOLERANCE * worth:
         raise ValueError(f"thresholds for {thresholds.rows} rows, a window worth {worth}: calibrate for rows={worth}")
     observed = tuple(_observe(measure, reference, current) for measure in thresholds.measures)
-    drift = any(one.drifted for one in observed)
+    drift = any(one.drifted and one.harmful for one in observed)
     decay, reason = None, "no labels: decay not judged"
     if losses is not None and reference_losses is not None:
         labelled, known = ~np.isnan(losses), ~np.isnan(reference_losses)
-        short = _shortage(int(labelled.sum()), len(np.unique(groups[labelled])))
+        short = lacking(int(known.sum()), int(labelled.sum()), groups[labelled]) if known.any() else "no loss of the reference is known"
         reason = f"decay not judged, of labelled rows: {short}" if short else ""
-        if not short:
+        confidence = 1 - thresholds.false_alarm_rate
+        if not short and ordered:
+            decay = ordered_time.loss_increase(reference_losses[known], losses[labelled], minimum=minimum_decay, confidence=confidence)
+        elif not short:
             decay = loss_increase(
                 reference_losses[known],
                 losses[labelled],
                 reference_groups=reference_groups[known],
                 groups=groups[labelled],
                 minimum=minimum_decay,
-                confidence=1 - thresholds.false_alarm_rate,
+                confidence=confidence,
                 seed=seed,
             )
     decayed = decay is not None and decay.decayed
     state: State = "decay" if decayed else "drift" if drift else "ok"
-    return Verdict(state, drift, decayed, reason, len(current), count, observed, decay)
+    if state == "ok" and power is not None and power.power is not None and power.power < ENOUGH_POWER:
+        state, reason = "insufficient data", "; ".join([power.words(len(current)), *([reason] if reason else [])])
+    return Verdict(state, drift, decayed, reason, len(current), count, observed, decay, power)
 
 
-def _common_levels(distances: Floats, tail: int, minimum: float) -> Floats:
-    """The thresholds (measures,) from null distances (measures, references, windows) such that under nine of ten
-    references fewer than `tail` windows of all have a measure strictly above its threshold.
+def _tail(distances: Floats, minimum: float, largest: Floats) -> tuple[float, float]:
+    """Where the tail of a measure's null distances (references, windows) starts, and the mean excess over that.
 
-    Each measure's distances are turned into their p-values among all its null distances, so that a column with a long
-    tail raises its own threshold only; the smallest p-value of a window is what is held."""
-    measures, references, _windows = distances.shape
-    pooled = np.sort(distances.reshape(measures, -1), axis=1)
-    count = pooled.shape[1]
-    reached = [count - np.searchsorted(one, own, side="left") for one, own in zip(pooled, distances, strict=True)]
-    smallest = np.where(distances > minimum, np.stack(reached), count).min(axis=0)  # (references, windows): p x count
-    critical = np.sort(np.partition(smallest, tail - 1, axis=1)[:, tail - 1])  # (references,) ascending
-    held = int(critical[references - math.ceil(_REFERENCES_HELD * references)])
-    if held == count:  # chance alone rarely passes the minimum effect
-        return np.full(measures, minimum)
-    return np.maximum(pooled[:, count - held], minimum)
+    `largest` takes, where it is higher, the excess in units of its mean of each distance that is above the minimum.
+    """
+    flat = distances.ravel()
+    at = math.floor(_TAIL_STARTS * len(flat))
+    start = float(np.partition(flat, at)[at])
+    over = flat[flat > start]
+    excess = float(over.mean() - start) if len(over) else 0.0
+    if excess > 0:
+        np.maximum(largest, (distances - start) / excess, where=distances > minimum, out=largest)
+    return start, excess
+
+
+def _level(largest: Floats, tail: int, rate: float) -> float:
+    """The level to hold, from the largest excess over the measures of each pair (references, windows).
+
+    Fewer than half of the rate of all pairs have a higher one; so have, under nine of ten references, fewer than `tail`
+    windows.  The first rule binds where windows are larger than the reference, whose luck then decides over all.
+    """
+    references, windows = largest.shape
+    overall = max(math.floor(rate / 2 * (largest.size + 1)), 1)
+    of_all = np.partition(largest, -overall, axis=None)[-overall]
+    of_each = np.sort(np.partition(largest, windows - tail, axis=1)[:, windows - tail])
+    return float(max(of_all, of_each[math.ceil(_REFERENCES_HELD * references) - 1]))
 
 
 def _observe(measure: Threshold, reference: pd.DataFrame, current: pd.DataFrame) -> Observed:
     old, now = reference[measure.column], column_or_missing(current.get(measure.column), len(current))
-    compare = statistic if measure.aspect == "values" else missing_share_statistic
+    compare = statistic if measure.aspect == "values" else missing_statistic
     observed = compare(old, now, measure.kind)
     known = None if math.isnan(observed) else observed
-    return Observed(measure.column, measure.aspect, known, measure.threshold, observed > measure.threshold)
-
-
-def _measures(kinds: Mapping[str, Kind]) -> Sequence[tuple[str, Aspect]]:
-    """What is watched: every column's values, and how many of a number's are missing (a category's count as values)."""
-    of_values: list[tuple[str, Aspect]] = [(column, "values") for column in kinds]
-    return of_values + [(column, "missing") for column, kind in kinds.items() if kind == "number"]
+    return Observed(measure.column, measure.aspect, known, measure.threshold, observed > measure.threshold, measure.harmful)
 
 
 def _shortage(rows: int, groups: int) -> str:
@@ -236,19 +231,3 @@ def _shortage(rows: int, groups: int) -> str:
     lacking = [f"{rows} rows, at least {FEWEST_ROWS} needed"] if rows < FEWEST_ROWS else []
     lacking += [f"{groups} groups, at least {FEWEST_GROUPS} needed"] if groups < FEWEST_GROUPS else []
     return "; ".join(lacking)
-
-
-def _group_codes(groups: Groups) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Groups (rows,) as codes from 0 (rows,) and the size of each group (groups,)."""
-    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    return codes.astype(np.intp), sizes
-
-
-def _draw_window(rng: np.random.Generator, sizes: NDArray[np.intp], rows: int) -> NDArray[np.intp]:
-    """Draw whole groups with replacement until they hold at least `rows` rows."""
-    draw = rng.integers(0, len(sizes), rows)  # each group has a row or more, so `rows` groups are enough
-    return draw[: int(np.searchsorted(np.cumsum(sizes[draw]), rows)) + 1]
-
-
-def _multiplicity(draw: NDArray[np.intp], groups: int) -> Floats:
-    return np.bincount(draw, minlength=groups).astype(np.float64)

@@ -15,6 +15,7 @@ from pipeline.monitoring.drift import Floats
 Groups = NDArray[Any]
 
 _RESAMPLES = 2000
+_UNITS = 2000
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,14 @@ def loss_increase(
 
 
 def _resampled_means(rng: np.random.Generator, losses: Floats, groups: Groups) -> Floats:
-    """The mean loss in each of 2,000 resamples of whole groups: (2000,)."""
+    """The mean loss in each of 2,000 resamples of whole groups: (2000,).
+
+    Of many groups, units of several that are put together at random are drawn: their means spread as those of groups do.
+    """
     _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     sums = np.bincount(codes, losses)
+    if len(sizes) > _UNITS:
+        unit = rng.permutation(len(sizes)) % _UNITS
+        sums, sizes = np.bincount(unit, sums), np.bincount(unit, sizes)
     draws = (rng.integers(0, len(sizes), len(sizes)) for _ in range(_RESAMPLES))
     return np.array([sums[draw].sum() / sizes[draw].sum() for draw in draws])

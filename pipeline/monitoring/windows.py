@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from pipeline.data.fitted import Preprocessor
 from pipeline.evaluation import metrics
+from pipeline.monitoring import embedding
 from pipeline.monitoring.drift import Kind
 from pipeline.monitoring.watching import course, features
 
@@ -45,12 +46,13 @@ def window(clean: pd.DataFrame, outputs: np.ndarray, fitted: Preprocessor, *, gr
     target = labels(clean[fitted.target.column], fitted)
     frame = features(clean, fitted)
     if fitted.task == "multiclass":
-        frame[PREDICTION] = np.asarray(fitted.target.classes, dtype=object)[outputs.argmax(axis=1)]
+        named = np.asarray(fitted.target.classes, dtype=object)[np.nan_to_num(outputs, nan=-1).argmax(axis=1)]
+        frame[PREDICTION] = np.where(np.isnan(outputs).any(axis=1), None, named)
         frame[fitted.target.column] = clean[fitted.target.column].astype(object)
     else:
         frame[PREDICTION] = outputs
         frame[fitted.target.column] = target
-    groups = np.arange(len(clean)) if group is None else _codes(clean[group])
+    groups = np.arange(len(clean)) if group is None else codes(clean[group])
     return Window(frame, outputs, losses(target, outputs, fitted), groups)
 
 
@@ -73,20 +75,20 @@ def forecast_window(
     return Window(frame, outputs, (((truth - outputs) / scale) ** 2).mean(axis=(1, 2)), groups)
 
 
-def _codes(groups: pd.Series) -> np.ndarray:
+def with_columns(rows: Window, columns: Mapping[str, np.ndarray]) -> Window:
+    """The same rows with further watched numbers (rows,)."""
+    return replace(rows, frame=rows.frame.assign(**columns))
+
+
+def codes(groups: pd.Series) -> np.ndarray:
     """Equal values as equal codes, each missing one on its own; in the order of md5, so that no code tells a group's size."""
     names = [f"missing {at}" if value is None or value != value else str(value) for at, value in enumerate(groups)]
     order = sorted(set(names), key=lambda name: hashlib.md5(name.encode(), usedforsecurity=False).digest())
     return np.asarray(pd.Categorical(names, categories=order).codes, dtype=np.int64)
 
 
-def reference(validation: Window, test: list[Window]) -> Window:
-    """All held-out rows as one reference; with test rows in it, losses are known for those alone.
-
-    Training stopped where validation loss was lowest, so that loss is flattered, and no production could live up to it.
-    """
-    kept = validation if not test else replace(validation, losses=np.full(len(validation), np.nan))
-    parts = [kept, *test]
+def joined(parts: Sequence[Window]) -> Window:
+    """The rows of all parts, one after another."""
     return Window(
         pd.concat([part.frame for part in parts], ignore_index=True),
         np.concatenate([part.outputs for part in parts]),
@@ -95,9 +97,15 @@ def reference(validation: Window, test: list[Window]) -> Window:
     )
 
 
-def kinds(window: Window, fitted: Preprocessor) -> dict[str, Kind]:
-    """How each watched column is compared: those of the model's columns, and its prediction."""
-    watched = [name for name in window.frame if name != fitted.target.column or name in fitted.columns]
+def kinds(window: Window, fitted: Preprocessor, hidden: Collection[str] = ()) -> dict[str, Kind]:
+    """How each watched column is compared: those of the model's columns, and its prediction.
+
+    Args:
+        hidden: columns whose values are not known, such as hashed ones: with them go their parts, and what the network makes of all.
+    """
+    apart = {*hidden, *(embedding.names() if set(hidden) & set(fitted.all_columns) and embedding.worth(fitted) else ())}
+    apart |= {name for name in window.frame if name not in fitted.columns and str(name).rpartition(" (")[0] in hidden}
+    watched = [name for name in window.frame if name not in apart and (name != fitted.target.column or name in fitted.columns)]
     return {name: "number" if window.frame[name].dtype == np.float64 else "category" for name in watched}
 
 
@@ -109,29 +117,37 @@ def labels(target: pd.Series, fitted: Preprocessor) -> np.ndarray:
     return target.map(codes).to_numpy(dtype="float64", na_value=np.nan)
 
 
+def truth(rows: Window, fitted: Preprocessor) -> np.ndarray:
+    """(rows,) class codes or values as floats, nan where there is no label."""
+    target = rows.frame[fitted.target.column]
+    return labels(target, fitted) if fitted.task == "multiclass" else target.to_numpy(dtype="float64", na_value=np.nan)
+
+
+def finite(outputs: np.ndarray) -> np.ndarray:
+    """(rows,) whether all outputs of a row are numbers: an answer was given."""
+    found: np.ndarray = np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim)))
+    return found
+
+
 def losses(target: np.ndarray, outputs: np.ndarray, fitted: Preprocessor) -> np.ndarray:
-    """Log loss (nats) or squared error of each row, nan where there is no label."""
-    known = ~np.isnan(target)
+    """Log loss (nats) or squared error of each row, nan where there is no label or no answer."""
+    known = ~np.isnan(target) & finite(outputs)
     filled = np.where(known, target, 0)
-    found = metrics.losses(fitted.task, filled if fitted.task == "regression" else filled.astype(int), outputs)
+    answered = np.where(known if outputs.ndim == 1 else known[:, None], outputs, 0.5)
+    found = metrics.losses(fitted.task, filled if fitted.task == "regression" else filled.astype(int), answered)
     return np.where(known, found, np.nan)
 
 
-def sample(rows: Window, most: int) -> Window:
-    """Whole groups, in the order of their codes, until they hold `most` rows: codes follow digests, so that is at random."""
-    return rows if len(rows) <= most else next(cut(rows, most, most=len(rows)))
-
-
-def cut(rows: Window, size: int, *, most: int) -> Iterator[Window]:
-    """At most `most` windows of at least `size` rows, whole groups together, the groups in the order of their codes.
+def cut(groups: np.ndarray, size: int, *, most: int) -> Iterator[np.ndarray]:
+    """The places of the rows of at most `most` windows of at least `size` rows, whole groups together, in the order of their codes.
 
     What is left at the end is a window of its own from half the size on; less goes to the last window.
     """
-    if not len(rows):
+    if not len(groups):
         return
-    size = max(size, -(-len(rows) // most))
-    order = np.argsort(rows.groups, kind="stable")
-    starts = np.flatnonzero(np.diff(rows.groups[order], prepend=-1))
+    size = max(size, -(-len(groups) // most))
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
     ends = np.append(starts[1:], len(order))
     cuts = [0]
     for end in ends:
@@ -141,4 +157,4 @@ def cut(rows: Window, size: int, *, most: int) -> Iterator[Window]:
         cuts.append(len(order))
     cuts[-1] = len(order)
     for start, end in pairwise(cuts):
-        yield rows.take(order[start:end])
+        yield order[start:end]

@@ -72,6 +72,9 @@ class Recorder:
         """Write what is left and close the log."""
         self._stopped.set()
         self._thread.join()
+        if left := sum(map(len, self._held)):
+            self.lost += left
+            log.error("the inference log took nothing until the end: %d rows that were answered are lost", left)
         self.log.close()
 
     def _run(self) -> None:

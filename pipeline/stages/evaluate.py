@@ -40,7 +40,9 @@ def run(
 
     import pipeline.models.layers  # noqa: F401  (what model.keras is made of)
     from pipeline.evaluation.measuring import measure
+    from pipeline.models.feeding import inputs
     from pipeline.models.fit import outputs
+    from pipeline.monitoring import embedding
 
     fitted = Preprocessor.from_json(paths.FITTED.read_text(encoding="utf-8"))
     network = keras.models.load_model(paths.MODEL, compile=False, safe_mode=True)
@@ -52,7 +54,10 @@ def run(
             network, fitted, sides["test"], measured
         )
         explained |= _shared(fitted, sides, measured, seed, evaluate, {"model": now["model"], "params": now["train"]})
-    _write(measured, explained)
+        held = [sides[name] for name in ("validation", "test")]
+        read = lambda side, rows: inputs(side, fitted, rows)  # noqa: E731
+        watched = embedding.of_sides(network, held, read) if embedding.worth(fitted) else None
+    _write(measured, explained, watched)
     for sentence in explained.parts.get("worse", [])[:3]:
         log.info("worse than elsewhere: %s", sentence)
     if sentence := explained.parts.get("disturbed"):
@@ -66,7 +71,7 @@ def run(
         log.info("%-18s %.5g [%.5g, %.5g]   (%s)", name, i.value, i.low, i.high, beside)
 
 
-def _write(measured: Measured, explained: Explained) -> None:
+def _write(measured: Measured, explained: Explained, embeddings: np.ndarray | None) -> None:
     """Everything into reports/evaluate/, and into train's run."""
     from pipeline.evaluation import figures
 
@@ -81,6 +86,9 @@ def _write(measured: Measured, explained: Explained) -> None:
         files.write_json(folder / "intervals.json", asdict(measured.intervals) | facts)
         files.write_text(folder / paths.ANSWERS.name, measured.answers.to_json())
         np.save(folder / paths.OUTPUTS.name, measured.outputs)
+        np.save(folder / paths.VALIDATION_OUTPUTS.name, measured.validation)
+        if embeddings is not None:
+            np.save(folder / paths.EMBEDDINGS.name, embeddings)
         for name, table in measured.curves.items():
             files.write_csv(folder / f"{name}.csv", [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)])
         for name, figure in {**measured.figures, **explained.figures}.items():

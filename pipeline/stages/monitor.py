@@ -3,117 +3,141 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from pipeline import files, fresh, packaging, paths
 from pipeline.config import MonitorParams, SplitParams
-from pipeline.data import replaying, splitting
+from pipeline.data import splitting
 from pipeline.data.engine import ROW_ID, engine, parquet_rows, read
 from pipeline.data.fitted import Preprocessor
-from pipeline.monitoring import windows
-from pipeline.monitoring.judgement import judge, words
+from pipeline.errors import UserError
+from pipeline.monitoring import embedding, forecasts, overall, page, periods, reference, windows
+from pipeline.monitoring.judgement import Asked, Judge, words
+from pipeline.monitoring.reference import Reference
+from pipeline.monitoring.windows import Window
 from pipeline.tracking import runs
 
 log = logging.getLogger(__name__)
 ROWS_A_WINDOW = 10_000  # more tell nothing new, and cost memory and time
 HEAVY_ROWS_A_WINDOW = 1_000  # where rows hold pictures, sounds, texts or sequences
-FORECAST_WINDOWS = 600  # of a side
 
 
 def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
-    """Judge windows of test rows, where nothing changed, and of production, each against the other held-out rows.
+    """Judge windows of test rows, where nothing changed, and of production, by the reference that ships with the package.
 
-    Writes reports/monitor/summary.json and, for each window, a folder with Evidently's report.html and report.json.
+    Writes reports/monitor/index.html, summary.json and, for each window, a folder with Evidently's report.html and report.json.
     """
-    fitted = Preprocessor.from_json(paths.FITTED.read_text(encoding="utf-8"))
-    group = split.by if split.strategy in ("group", "stratified_group") else None
-    heavy = set(fitted.all_columns) != set(fitted.columns)
-    most = monitor.max_windows * (HEAVY_ROWS_A_WINDOW if heavy else ROWS_A_WINDOW)
-    (validation, test, production), refused = (_forecasts(fitted), {}) if fitted.forecast else _sides(fitted, group, most)
-    control = list(windows.cut(test, monitor.window, most=monitor.max_windows))
-    judged = []
-    for at, part in enumerate(control, start=1):
-        others = [other for other in control if other is not part]
-        judged.append((f"control-{at:02d}", windows.reference(validation, others), part))
-    for at, part in enumerate(windows.cut(production, monitor.window, most=monitor.max_windows), start=1):
-        judged.append((f"production-{at:02d}", windows.reference(validation, control), part))
+    home = paths.PACKAGE / "artifacts" / "files"
+    fitted = Preprocessor.from_json((home / paths.FITTED.name).read_text(encoding="utf-8"))
+    kept = reference.read(home).suited(monitor.window, monitor.time)
+    judge = Judge(kept, fitted, monitor, seed, packaging.answers(paths.PACKAGE, fitted.task))
     with files.replaced(paths.MONITORED.parent) as folder:
-        summary = []
-        for name, reference, current in judged:
-            found = judge(name, reference, current, fitted, monitor, seed, folder / name)
-            summary.append(found)
-            log.info("%-14s %5d rows  %-6s %s", name, found["rows"], found["state"], words(found))
-        there = {side: parquet_rows(paths.SPLIT / side / paths.ROWS) for side in ("test", "production") if not fitted.forecast}
-        rows = {
-            side: {"judged": len(part), "there": there.get(side, len(part)), "refused": refused.get(side, 0)}
-            for side, part in (("test", test), ("production", production))
-        }
-        for side, count in refused.items():
-            if count:
-                log.warning("%d of the %s rows looked at are refused by the package", count, side)
-        files.write_json(folder / paths.MONITORED.name, {"rows": rows, "windows": summary, "false_alarm_rate": monitor.false_alarm_rate})
+        found, production = list[dict[str, Any]](), list[Window]()
+        rows: dict[str, Any] = {"there": 0, "judged": 0, "refused": 0}
+        for asked in [*_control(kept, monitor), *_production(fitted, kept, monitor, rows)]:
+            before = (found[-1]["window"], production[-1]) if production and asked.kind == "production" else None
+            told, _ = judge.judge(asked, folder / asked.name, before=before)
+            found.append(told)
+            if asked.kind == "production":
+                production.append(asked.window)
+            log.info("%-14s %5d rows  %-6s %s", asked.name, told["rows"], told["state"], words(told))
+        registered = files.read_json(paths.REGISTERED)
+        summary = overall.summary(
+            found,
+            model={"name": registered["name"], "version": str(registered.get("version") or ""), "run": str(registered["run"])},
+            source="production split",
+            every=monitor.window if isinstance(monitor.window, str) else f"{monitor.window:,} rows",
+            reference=kept,
+            monitor=monitor,
+            measured=overall.measured(judge, production),
+        )
+        files.write_json(folder / paths.MONITORED.name, summary | {"rows": {"production": rows}})
+        page.write(folder, summary | {"rows": {"production": rows}})
+    if rows["refused"]:
+        log.warning("%d of the production rows looked at are refused by the package", rows["refused"])
     with runs.reopened(paths.RUN, "monitor") as tracked:
-        for at, found in enumerate(summary):
-            increase = {"monitor/loss_increase": found["decay"]["difference"]} if found["decay"] else {}
-            tracked.metrics({"monitor/drift": found["drift"], "monitor/decayed": found["decayed"], **increase}, step=at)
-        tracked.files([paths.MONITORED, *(paths.MONITORED.parent / name / "report.html" for name, _, _ in judged)], "monitor")
+        for at, one in enumerate(found):
+            increase = {"monitor/loss_increase": one["decay"]["difference"]} if one["decay"] else {}
+            tracked.metrics({"monitor/drift": one["drift"], "monitor/decayed": one["decayed"], **increase}, step=at)
+        reports = [paths.MONITORED.parent / one["report"] for one in found if one["report"]]
+        tracked.files([paths.MONITORED, paths.MONITORED.with_name("index.html"), *reports], "monitor")
         tracked.save(paths.MONITORED.parent)
 
 
-def _sides(fitted: Preprocessor, group: str | None, most: int) -> tuple[list[windows.Window], dict[str, int]]:
-    """Validation, test and production, each the first `most` rows, with what the package in a fresh process makes of the raw rows.
+def _control(kept: Reference, monitor: MonitorParams) -> Iterator[Asked]:
+    """Windows of test rows, each compared with all other rows of the reference."""
+    size = monitor.window if isinstance(monitor.window, int) else max(int(kept.test.sum()) // monitor.max_windows, 1)
+    for at, places in enumerate(kept.parts(size, most=monitor.max_windows), start=1):
+        yield Asked(f"control-{at:02d}", "control", kept.rows.take(places), len(places), against=kept.without(places))
 
-    Returns:
-        the windows, without rows that the package refuses, and how many it refuses by side.
-    """
-    tables = [paths.SPLIT / side / paths.ROWS for side in paths.SIDES[1:]]
+
+def _production(fitted: Preprocessor, kept: Reference, monitor: MonitorParams, rows: dict[str, Any]) -> Iterator[Asked]:
+    """Windows of the production rows of the split; `rows` is told how many there are, are looked at and are refused."""
+    file = paths.SPLIT / "production" / paths.ROWS
+    if fitted.forecast:
+        whole, time, answered = forecasts.production(fitted), None, None
+        rows |= {"there": len(whole), "judged": len(whole)}
+    else:
+        rows["there"] = parquet_rows(file)
+        whole, time, answered = _answered(file, fitted, kept, monitor)
+        rows |= {"judged": len(whole), "refused": int((~answered).sum())}
+    if _in_time(monitor) and time is not None:
+        assert isinstance(monitor.window, str)
+        assert monitor.window != "file"
+        starts = periods.starts(time, monitor.window)
+        for start in np.unique(starts[~np.isnat(starts)])[-monitor.latest :]:
+            places = np.flatnonzero(starts == start)
+            ends = periods.told(start), periods.told(periods.end(start, monitor.window))
+            yield _asked(periods.name(start, monitor.window), whole, places, answered, *ends)
+        return
+    size = monitor.window if isinstance(monitor.window, int) else max(len(whole), 1)
+    for at, places in enumerate(windows.cut(whole.groups, size, most=monitor.max_windows), start=1):
+        yield _asked(f"production-{at:02d}", whole, places, answered)
+
+
+def _asked(
+    name: str, whole: Window, places: np.ndarray, answered: np.ndarray | None, start: str | None = None, end: str | None = None
+) -> Asked:
+    refused = 0 if answered is None else int((~answered[places]).sum())
+    return Asked(name, "production", whole.take(places), len(places), start, end, refused=refused)
+
+
+def _answered(file: Path, fitted: Preprocessor, kept: Reference, monitor: MonitorParams) -> tuple[Window, np.ndarray | None, np.ndarray]:
+    """The first rows (drawn at random, since their order is that of digests), their times, and which ones the package answers."""
+    light = set(fitted.all_columns) == set(fitted.columns)
+    many = monitor.max_windows if isinstance(monitor.window, int) else monitor.latest
+    most = many * (ROWS_A_WINDOW if light else HEAVY_ROWS_A_WINDOW)
     with engine() as backend:
-        clean = [backend.to_pandas(read(backend, table).order_by(ROW_ID).limit(most)) for table in tables]
-        raw = [splitting.raw_rows(backend, paths.RAW / paths.ROWS, table, most=most) for table in tables]
-    answer = fresh.predictions(paths.PACKAGE, _joined(raw))
-    outputs = packaging.outputs(fitted, answer)
-    answered = packaging.answered(answer, outputs)
-    whole = windows.window(_joined(clean), outputs, fitted, group=group)  # as one, so that group codes agree over the sides
-    places = np.split(np.arange(len(whole)), np.cumsum([len(rows) for rows in raw])[:-1])
-    refused = {side: int((~answered[rows]).sum()) for side, rows in zip(paths.SIDES[1:], places, strict=True)}
-    return [whole.take(rows[answered[rows]]) for rows in places], refused
+        clean: pd.DataFrame = backend.to_pandas(read(backend, file).order_by(ROW_ID).limit(most))
+        raw = splitting.raw_rows(backend, paths.RAW / paths.ROWS, file, most=most)
+    time = monitor.time or kept.time
+    moments = None
+    if time is not None:
+        if time not in clean:
+            raise UserError(f"monitor.time: no column {time}; columns are {', '.join(map(str, clean.columns))}")
+        order = np.argsort(clean[time].to_numpy(), kind="stable")
+        clean, raw = clean.iloc[order].reset_index(drop=True), raw.iloc[order].reset_index(drop=True)
+        if pd.api.types.is_datetime64_any_dtype(clean[time].dtype):
+            moments = clean[time].to_numpy().astype("datetime64[us]")
+    if _in_time(monitor) and moments is None:
+        raise UserError(f"monitor.window: {monitor.window}: windows of time need monitor.time, a column of dates; got {time}")
+    answer = fresh.predictions(paths.PACKAGE, raw) if len(raw) else None
+    shape = (0, len(fitted.target.classes)) if fitted.task == "multiclass" else (0,)
+    outputs = np.empty(shape) if answer is None else packaging.outputs(fitted, answer)
+    answered = np.ones(0, bool) if answer is None else packaging.answered(answer, outputs)
+    whole = windows.window(clean, outputs, fitted, group=kept.group)
+    if kept.components:
+        table = pa.Table.from_pandas(raw, preserve_index=False)
+        whole = windows.with_columns(whole, embedding.columns_of(paths.PACKAGE, kept.components, table, fitted))
+    return whole, moments, answered
 
 
-def _forecasts(fitted: Preprocessor) -> list[windows.Window]:
-    """The same for windows of a forecast: four of them a horizon, of which those that start within one horizon belong together."""
-    forecast = fitted.forecast
-    assert forecast is not None
-    tables = [paths.SPLIT / side / paths.ROWS for side in paths.SIDES]
-    sides, asked = [], []
-    with engine() as backend:
-        for at in range(1, len(tables)):
-            steps = replaying.steps(backend, tables[at], tables[:at], fitted)
-            stride = max(-(-forecast.horizon // 4), -(-len(steps) // FORECAST_WINDOWS))
-            some = np.arange(0, len(steps), stride)
-            sides.append((steps, some))
-            asked.append(replaying.window_rows(backend, paths.RAW / paths.ROWS, steps, some, forecast))
-    answers = fresh.answers(paths.PACKAGE, _joined(asked), [(list(asked[0].columns), None, forecast.look_back)])[0]
-    outputs = packaging.outputs(fitted, answers)
-    judged = []
-    for steps, some in sides:
-        own, outputs = outputs[: len(some)], outputs[len(some) :]
-        seen = replaying.seen(steps, some, forecast)
-        coming = steps.starts[some][:, None] + forecast.look_back + np.arange(forecast.horizon)
-        values = {name: steps.frame[name].to_numpy(dtype="float64", na_value=np.nan) for name in {*fitted.columns, *_targets(fitted)}}
-        past, truth = (np.stack([values[name][places] for name in _targets(fitted)], axis=-1) for places in (seen, coming))
-        groups = steps.series[some] * (len(steps.frame) + 1) + steps.starts[some] // forecast.horizon
-        channels = {name: values[name][seen] for name in fitted.columns}
-        judged.append(windows.forecast_window(channels, past, truth, own, fitted, groups))
-    return judged
-
-
-def _targets(fitted: Preprocessor) -> list[str]:
-    assert fitted.forecast is not None
-    return [target.column for target in fitted.forecast.targets]
-
-
-def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """The rows of all frames; empty ones would blur the columns' types."""
-    return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
+def _in_time(monitor: MonitorParams) -> bool:
+    """Whether windows are hours to months."""
+    return monitor.window in periods.PERIODS

@@ -22,6 +22,7 @@ from pipeline.data.fitted import Preprocessor
 from pipeline.data.schema import Schema
 from pipeline.evaluation import calibration, forecasting, metrics
 from pipeline.models.answers import Answers
+from pipeline.monitoring import forecasts, reference
 from pipeline.tracking import registry, runs, sending, store
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,8 @@ def run(seed: int, split: SplitParams, evaluate: EvaluateParams, register: Regis
     rows, expected, _ = replayed
     shutil.rmtree(paths.PACKAGE, ignore_errors=True)
     example = rows[list(packaging.columns(fitted))].head(fitted.forecast.look_back if fitted.forecast else EXAMPLES)
-    digest = packaging.build(paths.PACKAGE, fitted, example)
+    watched = forecasts.reference(fitted) if fitted.forecast else reference.of_rows(fitted, **_drawn(split))
+    digest = packaging.build(paths.PACKAGE, fitted, example, lambda folder: reference.write(watched, folder))
     checked = packaging.check(paths.PACKAGE, fitted, rows, expected)
     what = f"{len(expected)} test windows" if fitted.forecast else f"{len(rows)} raw test rows"
     log.info("%s replayed in a fresh process: largest difference %.1e", what, max(checked.skew.values()))
@@ -153,6 +155,12 @@ def _forecast_metrics(fitted: Preprocessor, train: Side) -> tuple[metrics.Metric
     assert fitted.forecast is not None
     scales = forecasting.scales(train, fitted.forecast)
     return tuple(metrics.forecast_metrics(scales.deviation, scales.naive))
+
+
+def _drawn(split: SplitParams) -> dict[str, str | None]:
+    """The columns by which rows belong together, and by which they follow each other."""
+    group = split.by if split.strategy in ("group", "stratified_group") else None
+    return {"group": group, "time": prepared.time_of(Schema.from_json(paths.SCHEMA.read_text(encoding="utf-8")), split)}
 
 
 def _rows(fitted: Preprocessor) -> Replayed:

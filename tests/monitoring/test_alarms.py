@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.monitoring import alarms
+from pipeline.monitoring import alarms, resampling
 from pipeline.monitoring.decay import loss_increase
 from pipeline.monitoring.drift import Kind
+from pipeline.monitoring.power import Power
 
 KINDS: dict[str, Kind] = {
     "normal": "number",
@@ -247,3 +248,93 @@ def test_a_window_of_few_large_groups_is_worth_fewer_rows() -> None:
     assert alarms.comparable_rows(np.array([0, 1, 1, 1]), np.array([0, 1, 1, 1])) == 4
     with pytest.raises(ValueError, match="calibrate for rows=20"):
         alarms.verdict(thresholds, reference, reference[:60], reference_groups=groups, groups=np.repeat(np.arange(20), 3))
+
+
+def test_thresholds_from_the_grid_are_those_from_all_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    reference = pd.DataFrame({"normal": rng.normal(size=2000), "lognormal": rng.lognormal(size=2000), "t": rng.standard_t(3, size=2000)})
+    kinds: dict[str, Kind] = dict.fromkeys(reference, "number")
+
+    def levels() -> list[float]:
+        found = alarms.calibrate(reference, np.arange(2000), kinds, rows=300, resamples=200, references=20, minimum_effect=0.0)
+        return [found.of(name) for name in kinds]
+
+    from_grid = levels()
+    monkeypatch.setattr(alarms, "gridded", lambda coded: coded)
+    from_all = levels()
+    assert from_grid != from_all
+    assert from_grid == pytest.approx(from_all, rel=0.02)
+
+
+def test_large_windows_drawn_as_counts_have_the_thresholds_of_drawn_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference, person = people(np.random.default_rng(4), 300)
+
+    def levels() -> list[float]:
+        return [one.threshold for one in alarms.calibrate(reference, person, KINDS, rows=3000, minimum_effect=0.0).measures]
+
+    one_by_one = levels()
+    monkeypatch.setattr(resampling, "_DRAWN_ONE_BY_ONE", 0)
+    as_counts = levels()
+    assert as_counts != one_by_one
+    assert as_counts == pytest.approx(one_by_one, rel=0.1)
+
+
+def test_only_what_is_used_may_alarm_and_the_rest_costs_no_power() -> None:
+    rng = np.random.default_rng(5)
+    reference = pd.DataFrame(rng.normal(size=(400, 6)), columns=list("abcdef"))
+    kinds: dict[str, Kind] = dict.fromkeys(reference, "number")
+    groups = np.arange(400)
+    every = alarms.calibrate(reference, groups, kinds, rows=100, resamples=200)
+    some = alarms.calibrate(reference, groups, kinds, rows=100, resamples=200, used=["a"])
+    alone = alarms.calibrate(reference, groups, {"a": "number"}, rows=100, resamples=200)
+    assert some.of("a") == alone.of("a") < every.of("a")
+    assert {one.column: one.harmful for one in some.measures} == {name: name == "a" for name in kinds}
+
+    def judged(thresholds: alarms.Thresholds, frame: pd.DataFrame) -> alarms.Verdict:
+        return alarms.verdict(thresholds, reference, frame, reference_groups=groups, groups=groups)
+
+    moved = reference.assign(b=reference["b"] + 2)
+    found = judged(some, moved)
+    assert (found.state, found.drift) == ("ok", False)
+    assert [(one.column, one.harmful) for one in found.measures if one.drifted] == [("b", False)]
+    assert judged(every, moved).state == "drift"
+    assert judged(some, reference.assign(a=np.nan)).state == "drift"
+    none = alarms.calibrate(reference, groups, kinds, rows=100, resamples=200, used=[])
+    assert judged(none, reference + 9).state == "ok"
+
+
+def test_little_power_is_insufficient_data_unless_something_alarms() -> None:
+    reference, groups, thresholds = small()
+    losses = np.random.default_rng(1).exponential(size=200)
+
+    def judged(frame: pd.DataFrame, power: Power, risen: float = 0.0) -> alarms.Verdict:
+        return alarms.verdict(
+            thresholds,
+            reference,
+            frame,
+            reference_groups=groups,
+            groups=groups,
+            reference_losses=losses,
+            losses=losses + risen,
+            power=power,
+        )
+
+    weak = Power(0.5, 60, 0.3, {"x": 0.3}, 1200)
+    found = judged(reference, weak)
+    assert found.state == "insufficient data"
+    assert found.reason == "200 rows; about 1,200 are needed to see a shift of 0.5 deviations in 4 of 5 windows"
+    assert found.measures
+    json.dumps(dataclasses.asdict(found), allow_nan=False)
+    assert judged(reference + {"x": 3, "c": ""}, weak).state == "drift"
+    assert judged(reference, weak, risen=1.0).state == "decay"
+    assert judged(reference, dataclasses.replace(weak, power=0.5)).state == "ok"
+    assert judged(reference, dataclasses.replace(weak, power=None)).state == "ok"
+    assert "more than 1,000,000 are needed" in judged(reference, dataclasses.replace(weak, rows_needed=None)).reason
+
+
+def test_a_distance_that_never_changes_does_not_alarm() -> None:
+    """Windows of one row and one pseudo-reference: every pseudo-window lies about as far away as any other."""
+    reference = pd.DataFrame({"c": np.repeat(["a", "b"], 100)})
+    same = alarms.calibrate(reference, np.arange(200), {"c": "category"}, rows=1, minimum_effect=0.0, resamples=100, references=1)
+    lowest = alarms.calibrate(reference, np.arange(200), {"c": "category"}, rows=1, minimum_effect=0.2, resamples=100, references=1)
+    assert same.of("c") == lowest.of("c") > 0.4

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import socket
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.data.fitted import Task
 from pipeline.monitoring import alarms, drift, evidently_report
 from pipeline.monitoring.drift import Kind
-from pipeline.monitoring.evidently_report import Task, write_report
+from pipeline.monitoring.evidently_report import Report, write_report
 
 KINDS: dict[str, Kind] = {
     "plain": "number",
@@ -26,6 +29,9 @@ KINDS: dict[str, Kind] = {
     "grows": "category",
     "prediction": "number",
 }
+
+
+FEW: dict[str, Kind] = {column: KINDS[column] for column in ("plain", "colour", "prediction")}
 
 
 def frame(seed: int, rows: int = 300) -> pd.DataFrame:
@@ -52,8 +58,12 @@ def thresholds_for(kinds: dict[str, Kind]) -> alarms.Thresholds:
     return alarms.Thresholds(300, 0.05, 0.1, 400, 0, tuple(measures))
 
 
-def report(reference: pd.DataFrame, current: pd.DataFrame, folder: Path, task: Task = "binary") -> dict[str, Any]:
+def report(reference: pd.DataFrame, current: pd.DataFrame, folder: Path, task: Task = "binary", *, few: bool = False) -> dict[str, Any]:
     kinds = KINDS if task == "binary" else {"prediction": "category" if task == "multiclass" else "number"}
+    return written(reference, current, folder, task, FEW if few else kinds).found
+
+
+def written(reference: pd.DataFrame, current: pd.DataFrame, folder: Path, task: Task, kinds: dict[str, Kind], **more: Any) -> Report:
     return write_report(
         reference,
         current,
@@ -63,6 +73,7 @@ def report(reference: pd.DataFrame, current: pd.DataFrame, folder: Path, task: T
         target="label",
         prediction="prediction",
         directory=folder,
+        **more,
     )
 
 
@@ -118,7 +129,7 @@ def test_scores_equal_ours_and_nothing_crashes(tmp_path: Path, capfd: pytest.Cap
 def test_evidently_flags_what_exceeds_our_threshold(tmp_path: Path) -> None:
     from evidently.core.report import Snapshot
 
-    found = report(frame(0), frame(1).assign(plain=99.0), tmp_path)
+    found = report(frame(0), frame(1).assign(plain=99.0), tmp_path, few=True)
     tests = Snapshot.load(str(tmp_path / "report.json")).dict()["tests"]
     failed = {one["name"] for one in tests if one["status"] == "FAIL" and "Drift" in one["name"]}
     assert failed == {"Value Drift for column plain"}
@@ -127,20 +138,64 @@ def test_evidently_flags_what_exceeds_our_threshold(tmp_path: Path) -> None:
 
 def test_cap_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evidently_report, "ROW_CAP", 100)
-    found = report(frame(0), frame(1, rows=50), tmp_path)
+    found = report(frame(0), frame(1, rows=50), tmp_path, few=True)
     assert found["rows"]["reference_rows"] == 300
     assert found["rows"]["reference_rows_used"] == 100
     assert found["rows"]["current_rows_used"] == 50
     metadata = json.loads((tmp_path / "report.json").read_text())["metadata"]
     assert (metadata["reference_rows"], metadata["reference_rows_used"]) == ("300", "100")
-    again = report(frame(0), frame(1, rows=50), tmp_path)
-    assert again == found
+    assert "Of 300 reference rows a random sample of 100 is shown." in (tmp_path / "report.html").read_text()
+    assert "current rows a random sample" not in (tmp_path / "report.html").read_text()
+    assert report(frame(0), frame(1, rows=50), tmp_path, few=True) == found
+
+
+def test_the_prediction_and_the_drifted_are_drawn_first_and_the_rest_is_said(tmp_path: Path) -> None:
+    kinds: dict[str, Kind] = {"plain": "number", "holes": "number", "dropped": "number", "colour": "category", "prediction": "number"}
+    reference = frame(0, rows=60).drop(columns="label")
+    current = reference.assign(dropped=99.0, colour="red")
+    thresholds = thresholds_for(kinds)
+    unused = replace(thresholds, measures=tuple(replace(one, harmful=one.column != "dropped") for one in thresholds.measures))
+    told: dict[str, Any] = {"task": "binary", "target": "label", "prediction": "prediction"}
+    few = write_report(reference, current, kinds, unused, directory=tmp_path, most_columns=3, **told)
+    whole = write_report(reference, current, kinds, unused, directory=tmp_path / "whole", **told).found
+    found = few.found
+    assert len(few.snapshots) == 1
+    assert [one["column"] for one in found["columns"] if one["drawn"]] == ["prediction", "colour", "dropped"]
+    assert {one["column"] for one in whole["columns"] if one["drifted"]} == {"dropped", "colour"}
+    by_name = {(one["column"], one["aspect"]): one for one in whole["columns"]}
+    assert {(one["column"], one["aspect"]) for one in found["columns"]} == set(by_name)
+    for one in found["columns"]:
+        other = by_name[one["column"], one["aspect"]]
+        assert one["score"] == pytest.approx(other["score"], rel=1e-9, abs=1e-12)
+        assert one["drifted"] == other["drifted"]
+    assert (found["drifted_columns"], found["harmful_columns"]) == (2, 1)
+    assert (found["drawn_columns"], whole["drawn_columns"], whole["watched_columns"]) == (3, 5, 5)
+    page = (tmp_path / "report.html").read_text()
+    assert "2 of 5 watched columns drifted. Of these the model does not use 1. Only 3 columns are drawn" in page
+    assert "Drift in column 'plain'" not in page.replace("&#x27;", "'")
+    assert "columns are drawn" not in (tmp_path / "whole" / "report.html").read_text()
+
+
+def test_snapshots_carry_window_time_and_the_count_of_all_columns(tmp_path: Path) -> None:
+    from evidently.core.report import Snapshot
+
+    end = datetime(2024, 3, 1)
+    found = written(frame(0), frame(1).assign(plain=99.0), tmp_path, "binary", FEW, most_columns=1, window="2024-02", end=end)
+    for name, snapshot in zip(("report.json", "performance.json"), found.snapshots, strict=True):
+        stored = Snapshot.load(str(tmp_path / name)).to_snapshot_model()
+        assert (stored.name, stored.timestamp, stored.metadata["window"]) == ("2024-02", end, "2024-02")
+        assert stored.metric_results.keys() == snapshot.metric_results.keys()
+    metrics = found.snapshots[0].dict()["metrics"]
+    count = next(one["value"] for one in metrics if one["metric_name"].startswith("DriftedColumnsCount"))
+    assert count == {"count": 1, "share": pytest.approx(1 / 3)}
+    drawn = [one["config"]["column"] for one in metrics if one["metric_name"].startswith("ValueDrift(")]
+    assert drawn == ["prediction"]
 
 
 @pytest.mark.parametrize("label", [np.nan, 1.0])
 def test_no_performance_without_two_classes(tmp_path: Path, label: float) -> None:
     (tmp_path / "performance.json").write_text("of an earlier window")
-    assert not report(frame(0), frame(1).assign(label=label), tmp_path)["performance"]
+    assert not report(frame(0), frame(1).assign(label=label), tmp_path, few=True)["performance"]
     assert not (tmp_path / "performance.json").exists()
 
 

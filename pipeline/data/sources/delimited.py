@@ -154,7 +154,7 @@ def _broken_header(file: _File) -> bool:
 def _fast(backend: Backend, files: Sequence[_File], dialect: Dialect, several: bool, workspace: Path) -> ir.Table | None:
     """The rows by DuckDB, or None where it finds a row that is not regular."""
     columns = {f"c{at}": "string" for at in range(len(dialect.names))}
-    paths = [str(file.text.path) for file in files]
+    paths = [str(file.text.path.absolute()) for file in files]  # as they come back, and are cut to names below
     if len(dialect.delimiter.encode()) > 4 or any(set("*?[") & set(path) for path in paths):
         return None
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from pathlib import Path
 
 import pytest
 
@@ -339,6 +340,16 @@ def test_hundreds_of_files_are_one_table(rows, tmp_path):
     found = rows(tmp_path, files="*.csv")
     assert len(found) == 300
     assert all(row["source_file"] == f"part{row['a']}.csv" for row in found)
+
+
+def test_names_of_files_do_not_depend_on_where_the_folder_is_named_from(rows, tmp_path, monkeypatch):
+    (tmp_path / "incoming" / "deep").mkdir(parents=True)
+    for name in ("1.csv", "2b.csv", "deep/3.csv"):
+        (tmp_path / "incoming" / name).write_text("a,b\n1,x\n")
+    monkeypatch.chdir(tmp_path)
+    for source in (Path("incoming"), tmp_path / "incoming"):
+        found = rows(source, files="**/*.csv")
+        assert sorted(row["source_file"] for row in found) == ["1.csv", "2b.csv", "deep/3.csv"]
 
 
 def test_quotes_around_values_are_never_taken_for_text(get):

@@ -1,0 +1,41 @@
+"""An even share of the rows of a stream whose length is not known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+
+class Thinned:
+    """Rows of a stream of unknown length, at most `most` of them: every row, then every second by its hash, then every fourth."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.level, self.rows, self.held = most, 0, 0, list[tuple[pa.Table, np.ndarray]]()
+        self.seen = 0
+
+    def add(self, table: pa.Table, hashes: np.ndarray) -> None:
+        """Take rows; `hashes` (rows,) uint64 say which ones stay."""
+        mixed = hashes * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)  # neighbours far apart (Knuth, TAOCP 3, 6.4)
+        self.seen += len(table)
+        self._keep(table, mixed)
+        while self.rows > self.most:
+            self.thin()
+
+    def thin(self) -> None:
+        """Let every second of the rows go."""
+        self.level += 1
+        held, self.held, self.rows = self.held, [], 0
+        for table, mixed in held:
+            self._keep(table, mixed)
+
+    def table(self) -> pa.Table:
+        """What is kept, in the order it came."""
+        return pa.concat_tables([table for table, _ in self.held]) if self.held else pa.table({})
+
+    def _keep(self, table: pa.Table, mixed: np.ndarray) -> None:
+        stays = mixed % np.uint64(2**self.level) == 0
+        if not stays.all():
+            table, mixed = table.filter(pa.array(stays)), mixed[stays]
+        if len(table) or not self.held:
+            self.held.append((table, mixed))
+            self.rows += len(table)

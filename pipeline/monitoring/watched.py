@@ -1,0 +1,134 @@
+"""A model whose rows are watched, and its rows in windows, ready to be judged."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pipeline import fresh, packaging
+from pipeline.data import asking
+from pipeline.data.fitted import Preprocessor
+from pipeline.data.frozen import Frozen
+from pipeline.errors import UserError
+from pipeline.monitoring import embedding, windows
+from pipeline.monitoring.outcomes import of_labels
+from pipeline.monitoring.reference import HEAVY_MOST, Reference
+from pipeline.monitoring.windows import Window
+from pipeline.packaging import Package
+
+MOST, FEWEST = 100_000, 20_000  # rows of a window that are looked at: more say nothing new beside a reference of 10,000
+VALUES = 10_000_000  # of a window, between the two
+BLOCK = 65_536  # rows that are cleaned at once
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one window, ready to be judged.
+
+    rows: how many came; refused: of those, not answered; unread: values that are none of their column's type; unknown: labels that
+    are none of the model's classes.  absent: columns of the model that did not come, which count as wholly missing; hidden: those
+    that the log may not have.
+    """
+
+    window: Window
+    rows: int
+    refused: int = 0
+    unread: int = 0
+    unknown: int = 0
+    absent: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A window that may be read: its name, bounds (ISO 8601, UTC), and what it would be made from."""
+
+    name: str
+    start: str | None
+    end: str | None
+    made_from: str
+    load: Callable[[], Rows] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A model whose rows are watched: its package, what it is compared with, and the parts of the package that read rows."""
+
+    package: Package
+    reference: Reference
+    frozen: Frozen
+    written: Mapping[str, Mapping[str, Any]]
+    """How the source writes each column."""
+
+    @classmethod
+    def of(cls, package: Package, reference: Reference) -> Watched:
+        files = package.folder / "artifacts" / "files"
+        return cls(package, reference, Frozen(files), asking.formats(files))
+
+    @property
+    def fitted(self) -> Preprocessor:
+        return self.frozen.fitted
+
+    @property
+    def most(self) -> int:
+        """Rows of a window that are looked at: fewer of many columns, or where each has a picture, a sound, a text or a sequence."""
+        light = max(FEWEST, min(MOST, VALUES // max(len(self.fitted.all_columns), 1)))
+        return HEAVY_MOST * self.reference.every if embedding.worth(self.fitted) else light
+
+    def rows(self, raw: pa.Table, answers: pa.Table, labels: pa.ChunkedArray | None, groups: pa.ChunkedArray | None) -> Rows:
+        """Raw rows with their answers and labels, as a window; those that are refused have no prediction in it.
+
+        Args:
+            raw: `most` rows at most, the model's columns as the source has them, those that did not come left out; labels: texts
+                or values, null where none is known; groups: (rows,) whose equal values belong together.
+
+        Raises:
+            UserError: the package does not read the rows.
+        """
+        raw, answer = _opened(raw, self.fitted), answers.to_pandas()
+        outputs = packaging.outputs(self.fitted, answer)
+        fine = packaging.answered(answer, outputs) & windows.finite(outputs)
+        there = set(raw.column_names)
+        unread, parts = 0, []
+        for at in range(0, len(raw), BLOCK):
+            odd: dict[str, np.ndarray] = {}
+            some = self.frozen.arrow(raw.slice(at, BLOCK), there, odd)
+            unread += int(sum(values.sum() for values in odd.values()))
+            parts.append(self.frozen.cleaned(some))
+        clean = pa.Table.from_batches(parts).to_pandas() if parts else self.frozen.cleaned(self.frozen.empty).to_pandas()
+        target, unknown = of_labels(labels, self.fitted, len(clean))
+        clean[self.fitted.target.column] = target
+        found = windows.window(clean, np.where(fine if outputs.ndim == 1 else fine[:, None], outputs, np.nan), self.fitted, group=None)
+        if groups is not None:
+            found = replace(found, groups=windows.codes(pd.Series(groups.to_pylist(), dtype=object)))
+        if self.reference.components:
+            try:
+                columns = embedding.columns_of(self.package.folder, self.reference.components, raw, self.fitted)
+            except fresh.PackageError as error:
+                raise UserError(f"{self.package.folder}: the model's process failed: {(str(error).splitlines() or [''])[-1]}") from None
+            found = windows.with_columns(found, columns)
+        absent = tuple(name for name in self.fitted.all_columns if name not in there)
+        return Rows(found, len(raw), int((~fine).sum()), unread, unknown, absent)
+
+
+def _opened(raw: pa.Table, fitted: Preprocessor) -> pa.Table:
+    """The rows with the bytes of pictures and sounds that came as base64 text, as in CSV and JSON; text that is none is missing."""
+    for name in (*fitted.media["image"], *fitted.media["audio"]):
+        if name in raw.column_names and (pa.types.is_string(raw[name].type) or pa.types.is_large_string(raw[name].type)):
+            values = pa.array([_bytes(value) for value in raw[name].to_pylist()], pa.binary())
+            raw = raw.set_column(raw.schema.get_field_index(name), name, values)
+    return raw
+
+
+def _bytes(value: str | None) -> bytes | None:
+    try:
+        return None if value is None else base64.b64decode("".join(value.split()), validate=True)
+    except ValueError:
+        return None

@@ -1,0 +1,37 @@
+"""What watching production finds, told to the MLflow store: metrics of the model version over time, and its newest state as tags."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline.tracking import sending, store
+
+log = logging.getLogger(__name__)
+
+
+def tell(name: str, version: str, windows: Sequence[Mapping[str, Any]], tags: Mapping[str, str]) -> None:
+    """Log each window's metrics to the version's run and its logged model, by the window's end; a store that is away costs a warning.
+
+    Args:
+        windows: `name`, `at` (its place among all windows), `end` (ISO 8601 or None) and `metrics`.
+    """
+    from mlflow.entities import Metric
+
+    try:
+        client = store.client()
+        found = client.get_model_version(name, version)
+        now = datetime.now(UTC)
+        metrics = []
+        for window in windows:
+            moment = int((datetime.fromisoformat(window["end"]) if window["end"] else now).timestamp() * 1000)
+            of = {"model_id": found.model_id} if getattr(found, "model_id", None) else {}
+            metrics += [Metric(key, float(value), moment, window["at"], **of) for key, value in window["metrics"].items()]
+        for at in range(0, len(metrics), 500):
+            client.log_batch(str(found.run_id), metrics=metrics[at : at + 500])
+        for key, value in tags.items():
+            client.set_model_version_tag(name, version, key, value)
+    except Exception as error:  # sqlite, HTTP and MLflow errors have no common base
+        log.warning("MLflow store %s did not take what was found (%s); the files have it", store.shown(), sending.reason(error))
