@@ -87,7 +87,8 @@ def judged(
     judge = Judge(model.reference, model.fitted, monitor, seed, answers, hidden=source.hidden)
     release = importlib.metadata.version("experiment-pipeline")
     settings = monitor.model_dump(exclude={"fail_on", "hook", "alarm", "latest"}), seed, about, release
-    earlier = _earlier(folder)
+    kind = {"window": monitor.window, "source": str(source.place)}  # windows of another kind have a timeline of their own
+    earlier = _earlier(folder, kind)
     found, reports, fresh, last = dict(earlier), list[workspace.Run](), list[str](), dict[str, Window]()
     for at, one in enumerate(pending):
         facts = one.made_from, one.start, one.end, settings, pending[at - 1].name if at else ""
@@ -101,7 +102,7 @@ def judged(
             asked = _asked(one, rows)
             told, report = judge.judge(asked, into, before=(before.name, earlier_rows) if before and earlier_rows is not None else None)
             told["hidden"] = list(rows.hidden)
-            files.write_json(into / JUDGED, {"key": key, "found": told})
+            files.write_json(into / JUDGED, {"key": key, "kind": kind, "found": told})
         last = {one.name: rows.window}
         found[one.name] = {"key": key, "found": told}
         fresh.append(one.name)
@@ -133,9 +134,10 @@ def _asked(one: Pending, rows: Rows) -> Asked:
     return Asked(one.name, "production", rows.window, rows.rows, one.start, one.end, absent=rows.absent, notes=notes, **told)
 
 
-def _earlier(folder: Path) -> dict[str, dict[str, Any]]:
-    """Windows judged by earlier calls, by name."""
-    return {file.parent.name: files.read_json(file) for file in sorted(folder.glob(f"*/{JUDGED}")) if not file.parent.name.startswith(".")}
+def _earlier(folder: Path, kind: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Windows of this kind that earlier calls have judged, by name; those that the log no longer holds among them."""
+    told = {file.parent.name: files.read_json(file) for file in sorted(folder.glob(f"*/{JUDGED}")) if not file.parent.name.startswith(".")}
+    return {name: one for name, one in told.items() if one["kind"] == kind}
 
 
 def _tell(about: Mapping[str, str], summary: Mapping[str, Any], fresh: Sequence[str]) -> None:
