@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import logging
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from pipeline.monitoring.windows import PREDICTION, Window
 from pipeline.tracking import production
 
 log = logging.getLogger("pipeline")
-JUDGED, SUMMARY, PROMETHEUS, ALARMED = "judged.json", "summary.json", "metrics.prom", "alarmed.json"
+JUDGED, SUMMARY, PROMETHEUS, ALARMED, TOLD = "judged.json", "summary.json", "metrics.prom", "alarmed.json", "told.json"
 FAILED = 3  # exit code
 
 
@@ -123,8 +123,8 @@ def judged(
     files.write_text(folder / PROMETHEUS, prometheus.text(summary))
     if reports:
         workspace.add(paths.state() / "evidently", about["name"], reports, prediction=PREDICTION)
-    if registered and fresh:
-        _tell(about, summary, fresh)
+    if registered:
+        _tell(about, summary, {name: one["key"] for name, one in found.items()}, folder / TOLD)
     return summary
 
 
@@ -140,10 +140,12 @@ def _earlier(folder: Path, kind: Mapping[str, Any]) -> dict[str, dict[str, Any]]
     return {name: one for name, one in told.items() if one["kind"] == kind}
 
 
-def _tell(about: Mapping[str, str], summary: Mapping[str, Any], fresh: Sequence[str]) -> None:
+def _tell(about: Mapping[str, str], summary: Mapping[str, Any], keys: Mapping[str, str], file: Path) -> None:
+    """Give the store what it has not been told yet; `file` remembers what it has."""
+    known = files.read_json(file) if file.exists() else {}
     told = list[dict[str, Any]]()
     for at, one in enumerate(summary["windows"]):
-        if one["window"] not in fresh:
+        if known.get(one["window"]) == keys[one["window"]]:
             continue
         metrics = {"production/drift": one["drift"], "production/decayed": one["decayed"], "production/rows": one["rows"]}
         if one["decay"]:
@@ -151,9 +153,11 @@ def _tell(about: Mapping[str, str], summary: Mapping[str, Any], fresh: Sequence[
         for name in ("performance", "estimate"):
             if one[name] and one[name]["value"] is not None:
                 metrics[f"production/{name}/{one[name]['metric']}"] = one[name]["value"]
-        told.append({"name": one["window"], "at": at, "end": one["end"], "metrics": metrics})
-    tags = {"production.state": str(summary["state"]), "production.window": str(summary["windows"][-1]["window"])}
-    production.tell(about["name"], about["version"], told, tags)
+        told.append({"at": at, "end": one["end"], "metrics": metrics})
+    if told:
+        tags = {"production.state": str(summary["state"]), "production.window": str(summary["windows"][-1]["window"])}
+        if production.tell(about["name"], about["version"], told, tags):
+            files.write_json(file, dict(keys))
 
 
 def lines(summary: Mapping[str, Any], folder: Path) -> list[str]:
