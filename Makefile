@@ -27,7 +27,7 @@ examples: $(READY)  ## run every example and print what came of it
 	python benchmarks/examples.py
 
 check-all: check  ## all checks, and the benchmarks behind docs/performance.md
-	for file in data_stages noop first_repro quality preprocessing data training leakage tuning tracking gate predict serving; do python benchmarks/$$file.py || exit 1; done
+	for file in data_stages noop first_repro quality preprocessing data training leakage tuning tracking gate predict serving monitoring monitoring_story; do python benchmarks/$$file.py || exit 1; done
 
 check-gpu: $(READY)  ## what needs a GPU: its tests, every example, speed; writes docs/gpu.md (with LOCK=requirements-gpu.lock)
 	python -m pytest -q -m gpu

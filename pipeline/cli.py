@@ -172,7 +172,8 @@ for _name, _help in STAGES.items():
 def monitor(source: Path | None, log_folder: str | None, model: str | None, window: str | None, out: Path | None, **more: Any) -> None:
     """Watch the production rows for drift and decay.
 
-    As a stage those of the split; with SOURCE or --log those of a deployed model.  SOURCE is a file or folder, whose rows the package answers.  Windows are judged once, and again when labels come.
+    As a stage those of the split; with SOURCE or --log those of a deployed model.  SOURCE is a file or folder, whose rows the package
+    answers.  Windows are judged once, and again when labels come.
 
     Examples: pipeline monitor; pipeline monitor --log --window day --fail-on decay; pipeline monitor deliveries/ --window file
     """

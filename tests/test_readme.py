@@ -40,7 +40,7 @@ def test_quick_commands_run(finished, command):
 
 def test_every_command_is_one_that_a_test_runs():
     elsewhere = ("make run", "make test", "source .venv/bin/activate", "mlflow ui", "pipeline run", "dvc exp run")
-    predict = ("pipeline predict new.csv", "pipeline serve")  # batch/test_predicting.py, serving/
+    predict = ("pipeline predict new.csv", "pipeline serve", "pipeline monitor --log")  # batch/, serving/, test_walkthrough.py
     remotes = ("dvc remote add --default storage", "git commit -am")  # promises/test_5_had_again.py
     quick = ("pipeline check", "pipeline runs", "dvc exp show", "dvc metrics", "dvc params")
     assert [c for c in COMMANDS if not c.startswith(elsewhere + remotes + predict + quick)] == []

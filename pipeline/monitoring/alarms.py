@@ -103,19 +103,20 @@ def calibrate(
     rng = np.random.default_rng(seed)
     old = draw_references(rng, sizes, references)
     new = draw_windows(rng, sizes, rows, resamples)
-    rest, held_back, nearer = draw_splits(rng, sizes, rows, _SPLITS)
+    splits = draw_splits(rng, sizes, rows, _SPLITS)
+    apart = [(splits.rest, splits.part), *([(splits.first, splits.second)] if splits.large else [])]
     largest = {harmful: np.full((references, resamples), -np.inf) for harmful in (True, False)}
     tails: dict[tuple[str, Aspect], tuple[float, float]] = {}
     for column, kind in kinds.items():
         family = largest[is_harmful(column, used)]
         coded = gridded(encode(reference[column], kind))
         counts = coded.resampled(of_row, old), coded.resampled(of_row, new)
-        apart = coded.resampled(of_row, rest), coded.resampled(of_row, held_back)
+        disjoint = [(coded.resampled(of_row, one), coded.resampled(of_row, other)) for one, other in apart]
         for aspect in ASPECTS[kind]:
             distances = np.nan_to_num(distance(coded, *counts, aspect), nan=0.0)  # NaN: nothing to compare
-            fresh = np.nan_to_num(paired_distance(coded, *apart, aspect), nan=0.0)
+            fresh = [float(np.median(np.nan_to_num(paired_distance(coded, *two, aspect), nan=0.0))) for two in disjoint]
             if (usual := float(np.median(distances))) > 0:
-                distances *= max(1.0, nearer * float(np.median(fresh)) / usual)
+                distances *= max(1.0, splits.scale(*fresh) * fresh[0] / usual)
             tails[column, aspect] = _tail(distances, minimum_effect, family)
     held = {harmful: _level(family, tail, false_alarm_rate) for harmful, family in largest.items()}
     thresholds = []

@@ -121,4 +121,4 @@ class _Load:
         found = self.model.rows(raw, answers, table["label"], table[by] if by else None)
         hidden = tuple(name for name in found.absent if name in self.hidden or INPUT + name not in names)
         notes = () if not group or by else (f"rows are taken as independent: the log has no column {group} (serve.keep would keep it)",)
-        return replace(found, rows=self.rows, absent=tuple(set(found.absent) - set(hidden)), hidden=hidden, notes=notes)
+        return replace(found, rows=self.rows, absent=tuple(name for name in found.absent if name not in hidden), hidden=hidden, notes=notes)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.monitoring.decay import Groups
 from pipeline.monitoring.drift import Codes, Weights
 
+_NEAR = 0.74  # a ratio that only windows larger than half of the reference have
 _DRAWN_ONE_BY_ONE = 20_000  # rows of a window; the groups of a larger one are drawn as counts
 
 
@@ -44,20 +46,52 @@ def draw_windows(rng: np.random.Generator, sizes: Codes, rows: int, count: int) 
     return np.stack([np.bincount(draw, minlength=len(sizes)).astype(np.float32) for draw in drawn], axis=1)
 
 
-def draw_splits(rng: np.random.Generator, sizes: Codes, rows: int, count: int) -> tuple[Weights, Weights, float]:
-    """Splits of the reference's groups into a rest and a part of `rows` rows, of half of all rows at most: (groups, count) each.
+@dataclass(frozen=True)
+class Splits:
+    """Disjoint parts of the reference's groups, in which nothing changed: (groups, n) weights of 0 and 1.
 
-    The third value is what a distance between the two is to be multiplied by for a whole reference and a window of `rows`
-    rows: errors go with the root of 1/n + 1/m.
+    rest, part: all groups, the part with the rows of a window, or half of all where that is less.  first, second: a quarter
+    of the groups each.  ratio: of 1/n + 1/m for the whole reference and the window to that of rest and part.
     """
-    total = int(sizes.sum())
-    part = min(rows, total // 2)
-    held = np.zeros((len(sizes), count), np.float32)
+
+    rest: Weights
+    part: Weights
+    first: Weights
+    second: Weights
+    ratio: float
+
+    @property
+    def large(self) -> bool:
+        """Whether a window is larger than half of the reference."""
+        return self.ratio < _NEAR
+
+    def scale(self, halves: float, quarters: float = 0.0) -> float:
+        """What a distance between rest and part is to be multiplied by for the whole reference and the window.
+
+        Errors go with a power of 1/n + 1/m: a half in the end, less where groups are few beside the values they may have.
+        For large windows the power found between halves and quarters and the half that it tends to are taken at their mean.
+
+        Args:
+            halves: the usual distance of rest and part; quarters: of large windows, that of first and second.
+        """
+        power = 0.5
+        if halves > 0 and quarters > 0:
+            power = (0.5 + min(max(math.log2(quarters / halves), 0.0), 0.5)) / 2
+        return float(self.ratio**power)
+
+
+def draw_splits(rng: np.random.Generator, sizes: Codes, rows: int, count: int) -> Splits:
+    """`count` splits for windows of `rows` rows."""
+    total, quarter = int(sizes.sum()), max(len(sizes) // 4, 1)
+    rows_of_part = min(rows, total // 2)
+    part, first, second = (np.zeros((len(sizes), count), np.float32) for _ in range(3))
     for at in range(count):
         order = rng.permutation(len(sizes))
-        held[order[: int(np.searchsorted(np.cumsum(sizes[order]), part)) + 1], at] = 1
-    nearer = math.sqrt((1 / rows + 1 / total) / (1 / part + 1 / (total - part)))
-    return 1 - held, held, nearer
+        part[order[: int(np.searchsorted(np.cumsum(sizes[order]), rows_of_part)) + 1], at] = 1
+        first[order[:quarter], at] = 1
+        second[order[quarter : 2 * quarter], at] = 1
+    ratio = (1 / rows + 1 / total) / (1 / rows_of_part + 1 / (total - rows_of_part))
+    return Splits(1 - part, part, first, second, ratio)
 
 
 def _draw_window(rng: np.random.Generator, sizes: Codes, rows: int) -> Codes:

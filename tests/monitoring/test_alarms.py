@@ -338,3 +338,29 @@ def test_a_distance_that_never_changes_does_not_alarm() -> None:
     same = alarms.calibrate(reference, np.arange(200), {"c": "category"}, rows=1, minimum_effect=0.0, resamples=100, references=1)
     lowest = alarms.calibrate(reference, np.arange(200), {"c": "category"}, rows=1, minimum_effect=0.2, resamples=100, references=1)
     assert same.of("c") == lowest.of("c") > 0.4
+
+
+def rare(rng: np.random.Generator, persons: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """A category of 200 names, most of them rare, of persons who return 1 to 7 times unchanged."""
+    shares = 1 / np.arange(1, 201)
+    person = np.repeat(np.arange(persons), rng.integers(1, 8, persons))
+    names = np.array([f"z{rank}" for rank in range(200)], dtype=object)
+    return pd.DataFrame({"zipf": names[rng.choice(200, persons, p=shares / shares.sum())][person]}), person
+
+
+def test_new_persons_bring_rare_categories_that_the_reference_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows four times as large as their references: the plain bootstrap knows only names that a reference has."""
+
+    def alarmed() -> int:
+        count = 0
+        for seed in range(12):
+            rng = np.random.default_rng(seed)
+            (reference, person), (window, groups) = rare(rng, 1250), rare(rng, 5000)
+            rows = alarms.comparable_rows(groups, person)
+            thresholds = alarms.calibrate(reference, person, {"zipf": "category"}, rows=rows, minimum_effect=0.0, seed=seed)
+            count += alarms.verdict(thresholds, reference, window, reference_groups=person, groups=groups).drift
+        return count
+
+    assert alarmed() <= 2
+    monkeypatch.setattr(resampling.Splits, "scale", lambda *_: 0.0)
+    assert alarmed() >= 5

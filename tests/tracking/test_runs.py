@@ -53,7 +53,7 @@ def test_a_training_is_one_finished_run_with_params_metrics_inputs_and_files(wor
 
 def test_the_system_s_metrics_are_sampled_while_training_lasts(workspace):
     with runs.training("data", workspace / "marker", TAGS) as run:
-        until = time.monotonic() + 60  # the first sample waits for a process of its own to start
+        until = time.monotonic() + 180  # the first sample waits for a process of its own to start
         name = "system/system_memory_usage_percentage"
         while not (found := run.id and store.client().get_run(run.id).data.metrics.get(name)):
             assert time.monotonic() < until
