@@ -16,7 +16,7 @@ from conftest import ROOT
 from dockerfile_parse import DockerfileParser
 
 from pipeline import cli, paths
-from pipeline.config import ServeParams
+from pipeline.config import MonitorParams, ServeParams
 from pipeline.inference_log.writing import Log
 
 DOCKERFILE = DockerfileParser(fileobj=io.BytesIO((ROOT / "Dockerfile").read_bytes()))
@@ -79,6 +79,17 @@ def test_the_commands_and_keys_of_the_docs_are_there(workspace):
     assert {accepted(shlex.split(command)) and shlex.split(command)[1] for command in commands} == {"serve", "predict", "label", "logged"}
     keys = set(re.findall(r"`serve\.(\w+)", DOCS))
     assert {"reload", "body_mb", "timeout", "waiting", "keep", "hashed", "omitted"} <= keys <= set(ServeParams.model_fields)
+
+
+def test_the_commands_and_keys_of_monitoring_are_there(workspace):
+    text = (ROOT / "docs/monitoring.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
+    commands = [line.partition("#")[0] for block in blocks for line in block.splitlines() if line.startswith("pipeline ")]
+    assert {accepted(shlex.split(command)) and shlex.split(command)[1] for command in commands} == {"monitor"}
+    assert set(re.findall(r"`monitor\.(\w+)", text)) == set(MonitorParams.model_fields) - {"max_windows", "latest"}
+    (job,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    (step,) = [one["run"] for one in yaml.safe_load(job)["jobs"]["monitor"]["steps"] if "run" in one]
+    assert accepted(shlex.split(step.partition("/bin/")[2]))
 
 
 def test_the_log_is_read_as_the_docs_say(workspace):
