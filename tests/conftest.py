@@ -16,6 +16,7 @@ from pipeline import paths
 
 ROOT = Path(__file__).parents[1]
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 SMALL = {
     "seed": 1,
     "data": {"source": "rows.csv", "target": "bought"},
@@ -92,6 +93,21 @@ def small(workspace: Path, write_params: Callable[..., dict]) -> Path:
     purchases().to_csv(workspace / "rows.csv", index=False)
     write_params()
     return workspace
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium; `make check` installs what drives it, the machine has the browser itself."""
+    import shutil
+
+    api = pytest.importorskip("playwright.sync_api")
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("no Chromium on the path")
+    with api.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,26 +1,11 @@
 """The page of a run in a browser: no error, nothing asked of the network, readable on a phone."""
 
-import shutil
-
 import pytest
 from served import Server
 
 from pipeline import paths
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PHONE, DESK = 390, 1280
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api")
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip("no Chromium on the path")
-    with api.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 @pytest.mark.slow

@@ -5,14 +5,12 @@ from __future__ import annotations
 import copy
 import math
 import re
-import shutil
 from html.parser import HTMLParser
 
 import pytest
 
 from pipeline.monitoring import page, page_figures
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PHONE, DESK = 390, 1280
 HOSTILE = "\"><script>alert(1)</script>&\\\n</title>'{{ 7 * 7 }}"
 VOID = {"meta", "link", "br"}
@@ -375,18 +373,6 @@ def test_equal_summaries_give_equal_bytes_and_none_is_changed(tmp_path):
     assert (tmp_path / "a/index.html").read_bytes() == (tmp_path / "b/index.html").read_bytes()
     assert found == six()
     assert page.page(found) != page.page(summary(found["windows"][:-1]))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api")
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip("no Chromium on the path")
-    with api.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 CONTRAST = """() => {
