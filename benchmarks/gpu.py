@@ -28,7 +28,7 @@ import workspace
 
 from examples import examples
 from pipeline import paths
-from pipeline.cli import run_stage
+from pipeline.commands.stages import run_stage
 from pipeline.data import arrays
 from pipeline.data.fitted import Preprocessor
 from pipeline.models import device

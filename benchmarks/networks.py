@@ -23,7 +23,7 @@ import workspace
 from ruamel.yaml import YAML
 
 from pipeline import paths
-from pipeline.cli import run_stage
+from pipeline.commands.stages import run_stage
 from pipeline.config import Params
 from pipeline.data import arrays
 from pipeline.data.fitted import Preprocessor

@@ -65,7 +65,7 @@ def silent(*arguments: Any) -> Iterator[Silent]:
 def inside(how: str) -> None:
     """The stage, in the current folder."""
     from pipeline import paths
-    from pipeline.cli import run_stage
+    from pipeline.commands.stages import run_stage
     from pipeline.params_file import load
     from pipeline.tracking import runs
 

@@ -151,7 +151,7 @@ def store(folder: Path) -> bool:
 def inside() -> None:
     """Run the sweep of the current folder with clocks in the calls of study and MLflow."""
     from pipeline import paths
-    from pipeline.cli import run_stage
+    from pipeline.commands.stages import run_stage
     from pipeline.params_file import load
     from pipeline.tracking import sending
     from pipeline.tuning.study import Study

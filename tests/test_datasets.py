@@ -12,7 +12,7 @@ import yaml
 from development_sets import SETS, needed
 
 from pipeline import files, paths
-from pipeline.cli import run_stage
+from pipeline.commands.stages import run_stage
 from pipeline.data import arrays
 from pipeline.data.fitted import Preprocessor
 from pipeline.data.schema import Schema

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from pipeline import paths
-from pipeline.cli import STAGES, run_stage
+from pipeline.commands.stages import STAGES, run_stage
 from pipeline.imports import HOME, closure
 from pipeline.params_file import load
 

@@ -10,7 +10,7 @@ from conftest import purchases
 from package_files import packed
 
 from pipeline import paths
-from pipeline.cli import run_stage
+from pipeline.commands.stages import run_stage
 from pipeline.config import ModelParams
 from pipeline.data import arrays
 from pipeline.data.fitted import Preprocessor

@@ -13,7 +13,7 @@ from media_files import png, wav
 from package_files import packed
 
 from pipeline import packaging, paths
-from pipeline.cli import run_stage
+from pipeline.commands.stages import run_stage
 from pipeline.config import ModelParams
 from pipeline.data import arrays, replaying
 from pipeline.data.engine import engine

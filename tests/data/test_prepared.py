@@ -13,7 +13,7 @@ import yaml
 from conftest import SMALL, purchases
 
 from pipeline import paths
-from pipeline.cli import run_stage
+from pipeline.commands.stages import run_stage
 from pipeline.config import NormalizeParams, SplitParams
 from pipeline.data import arrays, prepared
 from pipeline.data.fitted import Preprocessor

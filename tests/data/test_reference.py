@@ -8,7 +8,7 @@ import pytest
 from conftest import purchases
 
 from pipeline import paths
-from pipeline.cli import run_stage
+from pipeline.commands.stages import run_stage
 from pipeline.data import reference
 from pipeline.params_file import load
 

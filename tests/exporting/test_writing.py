@@ -20,7 +20,7 @@ from conftest import SMALL, purchases
 from package_files import packed
 
 from pipeline import paths
-from pipeline.cli import run_stage
+from pipeline.commands.stages import run_stage
 from pipeline.config import ModelParams
 from pipeline.data.fitted import Preprocessor, Target
 from pipeline.errors import UserError

@@ -254,7 +254,9 @@ def turned(data):
 
 def run(*stages):
     """Run stages in the current folder, in a process of their own: MLflow warns of what is none of this project's."""
-    code = "import sys; from pipeline.cli import load, paths, run_stage; [run_stage(one, load(paths.PARAMS)) for one in sys.argv[1:]]"
+    code = """import sys
+from pipeline.commands.stages import load, paths, run_stage
+[run_stage(one, load(paths.PARAMS)) for one in sys.argv[1:]]"""
     done = subprocess.run([sys.executable, "-c", code, *stages], env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert not done.returncode, done.stderr[-3000:]
 

@@ -16,7 +16,7 @@ import soundfile
 from PIL import Image
 
 from pipeline import paths
-from pipeline.cli import run_stage
+from pipeline.commands.stages import run_stage
 from pipeline.data import preprocessing
 from pipeline.data.engine import ROW_ID
 from pipeline.data.schema import Column, Schema

@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline import paths
-from pipeline.cli import main, run_stage
+from pipeline.cli import main
+from pipeline.commands.stages import run_stage
 from pipeline.errors import UserError
 from pipeline.params_file import load
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from pipeline import paths
-from pipeline.cli import run_stage
+from pipeline.commands.stages import run_stage
 from pipeline.errors import UserError
 from pipeline.params_file import load
 

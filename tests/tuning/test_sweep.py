@@ -20,7 +20,7 @@ import yaml
 from conftest import SMALL, purchases
 
 from pipeline import paths
-from pipeline.cli import run_stage
+from pipeline.commands.stages import run_stage
 from pipeline.config import TuneParams
 from pipeline.errors import UserError
 from pipeline.params_file import load
