@@ -98,6 +98,24 @@ def diff(a: str, b: str, as_json: bool) -> None:
     tables.write(tables.diff(first, second, told), tables.console())
 
 
+@click.command()
+@click.argument("revision", default="main")
+@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it there, instead of printing it.")
+def compare(revision: str, out: Path | None) -> None:
+    """Compare this workspace's results, params and data with those of a git REVISION, by default main, as Markdown for a pull request.
+
+    Examples: pipeline compare; pipeline compare v1.2 -o comparison.md
+    """
+    from pipeline.history import revisions
+
+    told = revisions.markdown(revisions.here(), revisions.at(revision))
+    if out is None:
+        click.echo(told, nl=False)
+    else:
+        files.write_text(out, told)
+        click.echo(str(out))
+
+
 def _print_json(found: Any) -> None:
     click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
