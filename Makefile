@@ -7,7 +7,7 @@ READY := $(VENV)/$(LOCK).ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DO_NOT_TRACK := true
 
-.PHONY: help run test examples check check-all check-gpu lock
+.PHONY: help run test docs examples check check-all check-gpu lock
 help:           ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 14
 
@@ -22,6 +22,9 @@ check: $(VENV)/requirements-check.lock.ready  ## lint, types and the slower test
 	ruff format --check .
 	mypy pipeline
 	python -m pytest -q -m slow -n 2 --dist loadfile
+
+docs: $(VENV)/requirements-check.lock.ready  ## build the documentation as a site: open site/index.html
+	NO_COLOR=1 zensical build --strict --clean
 
 examples: $(READY)  ## run every example and print what came of it
 	python benchmarks/examples.py

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("pipeline", "examples", "dvc.yaml", "params.yaml", ".dvc/config", ".dvcignore", ".gitignore")
+COPIED = ("pipeline", "extensions", "examples", "dvc.yaml", "params.yaml", ".dvc/config", ".dvcignore", ".gitignore")
 FOREIGN = ("DVC_ROOT", "DVC_EXP_NAME", "DVC_STAGE", "MLFLOW_TRACKING_URI", "PIPELINE_STATE", "PYTHONPATH")  # settings of an outer run
 
 

@@ -34,8 +34,8 @@ def text(fitted: Preprocessor, register: RegisterParams, found: dict[str, Any], 
     classes = (
         f" ({', '.join(fitted.target.classes[:20])}{', ...' if len(fitted.target.classes) > 20 else ''})" if fitted.target.classes else ""
     )
-    columns = f"{len(fitted.all_columns)} column{'s' if len(fitted.all_columns) > 1 else ''}"
-    names = ", ".join(f"`{name}`" for name in fitted.all_columns)
+    columns = f"{len(fitted.raw_columns)} column{'s' if len(fitted.raw_columns) > 1 else ''}"
+    names = ", ".join(f"`{name}`" for name in fitted.raw_columns)
     lines = [
         f"# {register.name}",
         f"Predicts `{target}`: {what[task]}{classes}, from {columns}, by a Keras network.",

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 from ruamel.yaml import YAML
 
-from pipeline import fresh, lineage, paths
+from pipeline import extensions, fresh, lineage, paths
 from pipeline.data import asking, contents
 from pipeline.data.fitted import Preprocessor, Task
 from pipeline.errors import UserError
@@ -82,18 +82,29 @@ def _fetched(model: str, into: Path) -> Path:
     return registry.fetch(version, into)
 
 
-def build(package: Path, fitted: Preprocessor, example: pd.DataFrame, more: Callable[[Path], object]) -> str:
+def build(
+    package: Path,
+    fitted: Preprocessor,
+    example: pd.DataFrame,
+    more: Callable[[Path], object],
+    *,
+    encoders: Mapping[str, Path] | None = None,
+) -> str:
     """Write the package and return the digest of what answers: equal content gives equal digests.
 
     Args:
         more: writes further files of the package into a folder; they take no part in answering.
+        encoders: the user's own, by the kind of inputs that they read.
     """
+    own = {f"{extensions.PACKAGED}{kind}.py": file for kind, file in (encoders or {}).items()}
     code = sorted(closure(HOME / "predict.py", HOME / "pyfunc.py"))
     with tempfile.TemporaryDirectory(prefix="pipeline-") as name:
         files, copied = Path(name) / "files", Path(name) / "pipeline"
         files.mkdir()
         for file in FILES:
             shutil.copyfile(file, files / file.name)
+        for packaged, file in own.items():
+            shutil.copyfile(file, files / packaged)
         more(files)
         for file in code:
             target = copied / file.relative_to(HOME)
@@ -103,7 +114,7 @@ def build(package: Path, fitted: Preprocessor, example: pd.DataFrame, more: Call
         registry.save_package(files, copied, columns(fitted), _signature(fitted, example), example, package, versions(fitted))
     for cache in list(package.rglob("__pycache__")):
         shutil.rmtree(cache)
-    return lineage.digest([*FILES, *code])
+    return lineage.digest([*FILES, *code, *own.values()])
 
 
 def versions(fitted: Preprocessor) -> list[str]:
@@ -114,7 +125,7 @@ def versions(fitted: Preprocessor) -> list[str]:
 
 def columns(fitted: Preprocessor) -> tuple[str, ...]:
     """Raw columns that the model needs in a request."""
-    return (*(asking.columns(fitted.forecast) if fitted.forecast else ()), *fitted.all_columns)
+    return (*(asking.columns(fitted.forecast) if fitted.forecast else ()), *fitted.raw_columns)
 
 
 def _signature(fitted: Preprocessor, example: pd.DataFrame) -> dict[str, str]:
@@ -192,7 +203,7 @@ def _row_forms(fitted: Preprocessor, rows: pd.DataFrame) -> dict[str, fresh.Vari
     return {
         FIRST: (names, None, None),
         "columns reversed": (names[::-1], None, None),
-        "without label and unused columns": ([name for name in names if name in fitted.all_columns], None, None),
+        "without label and unused columns": ([name for name in names if name in fitted.raw_columns], None, None),
         "one row at a time": (names, 20, 1),
     }
 

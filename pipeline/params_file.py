@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import difflib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,18 @@ from pipeline.errors import UserError
 from pipeline.secrets import holds_secret
 
 TUNABLE = ("normalize", "model", "train")
-MAPPINGS = ("normalize.columns", "train.optimizer_config", "train.class_weight")
-UNREAD = ("train.device", "train.backend", "train.ensemble", "train.cross_validation", *MAPPINGS[:2])  # by a trial
+MAPPINGS = ("normalize.columns", "train.optimizer_config", "train.class_weight", "model.options")
+UNREAD = (
+    "train.device",
+    "train.backend",
+    "train.ensemble",
+    "train.cross_validation",
+    *MAPPINGS[:2],
+    "model.encoder",
+    "model.options",
+)  # by a trial
 SECTIONS = tuple(field.alias or name for name, field in Params.model_fields.items() if name != "seed")
+SCHEMA_FILE = Path("schema/params.schema.json")  # in the project's root
 PLACEHOLDER = "\0absent"  # stands in for an absent value while the rest of the file is checked
 STAND_INS: dict[tuple[str | int, ...], Any] = {
     ("seed",): 0,
@@ -52,14 +62,68 @@ class Mistake:
     meant: Keys | None = None  # the key that an unknown key was probably meant to be
 
 
+@dataclass(frozen=True)
+class Document:
+    """params.yaml as it is written: its values, its mistakes, and where each key stands.
+
+    `params` are the values with what is wrong left out; None where nothing can be made of the rest.
+    """
+
+    path: Path
+    root: Node
+    params: Params | None
+    mistakes: tuple[Mistake, ...]
+
+    def place(self, keys: Keys) -> tuple[int, int]:
+        """1-based line and column of a key's value, of the nearest key above it where it is not written."""
+        node: Node | None = self.root
+        for key in keys:
+            step = _child(node, key)
+            node = step[1] if step else None
+        block = isinstance(node, MappingNode) and not node.flow_style  # begins at its first key
+        return _locate(self.root, keys, value=not block)
+
+    def key_of(self, message: str) -> Keys:
+        """The key that a message begins with, as far as it is one: `data.columns.age: no such column`."""
+        left, keys, model = message, tuple[str | int, ...](), dict(_fields(Params))
+        while left and not left.startswith(": "):
+            left = left.removeprefix(".") if keys else left
+            node: Node | None = self.root
+            for key in keys:
+                step = _child(node, key)
+                node = step[1] if step else None
+            written = [str(key.value) for key, _ in node.value] if isinstance(node, MappingNode) else []
+            prefix = ".".join(map(str, keys))
+            known = [key.removeprefix(f"{prefix}." if prefix else "") for key in model if not prefix or key.startswith(f"{prefix}.")]
+            fitting = [key for key in (*written, *known) if left == key or left.startswith((f"{key}.", f"{key}: "))]
+            if not fitting:
+                break
+            longest = max(fitting, key=len)
+            keys, left = (*keys, *([longest] if longest in written else longest.split("."))), left[len(longest) :]
+        return keys
+
+
 def load(path: Path) -> Params:
     """Read and check params.yaml.
 
     Raises:
         UserError: the file is absent, is not YAML, or holds mistakes: one message for each.
     """
+    document = read(path)
+    if document.mistakes or document.params is None:
+        raise UserError(*(f"{path}:{m.line}:{m.column}: {m.text}" for m in document.mistakes))
+    return document.params
+
+
+def read(path: Path) -> Document:
+    """params.yaml with all that is wrong with it.
+
+    Raises:
+        UserError: the file is absent or is not YAML.
+    """
     root, raw = _parse(path)
     found: dict[Keys, Mistake] = {}
+    params: Params | None = None
     while True:  # validators across keys run only once the single keys are sound: mend the bad ones and look again
         try:
             params = Params.model_validate_json(json.dumps(raw, default=str))
@@ -79,12 +143,17 @@ def load(path: Path) -> Params:
                 break
         else:
             found |= {keys: mistake for keys, mistake in _space_mistakes(root, params) if keys not in found}
-            if not found:
-                return params
             break
     meant = {m.meant for m in found.values()}
     kept = [m for keys, m in found.items() if keys not in meant or not m.text.startswith("missing ")]
-    raise UserError(*(f"{path}:{m.line}:{m.column}: {m.text}" for m in sorted(kept, key=lambda m: (m.line, m.column))))
+    return Document(path, root, params, tuple(sorted(kept, key=lambda m: (m.line, m.column))))
+
+
+def schema_line(place: Path) -> str:
+    """The first line of a params.yaml at `place`, by which editors find the JSON Schema: they complete keys and mark mistakes."""
+    home = SCHEMA_FILE.resolve().parent.parent  # the project's root
+    above = os.path.relpath(home, place.resolve().parent)
+    return f"# yaml-language-server: $schema={(Path(above) / SCHEMA_FILE).as_posix()}"
 
 
 def exposed(params: Params) -> list[str]:

@@ -6,7 +6,9 @@ editors read: `python -m pipeline.params_reference schema > schema/params.schema
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import sys
 from typing import Any
 
@@ -47,18 +49,33 @@ def reference() -> str:
 
 
 def _table(fields: dict[str, Any], section: dict[str, Any], whole: dict[str, Any]) -> str:
-    rows = ["| key | default | values | meaning |", "|---|---|---|---|"]
+    rows = ["| key | default | values | meaning | when to change it |", "|---|---|---|---|---|"]
     for name, field in fields.items():
         default = "required" if name in section.get("required", ()) else "`{}`" if "$ref" in field else _default(field.get("default"))
         values = "[low, high]" if name in PAIRS else _values(field, whole)
-        rows.append(
-            "| "
-            + " | ".join(text.replace("|", "\\|") for text in (f"`{name}`", default, values, " ".join(field["description"].split())))
-            + " |"
-        )
+        rows.append("| " + " | ".join(cell(text) for text in (f"`{name}`", default, values, *told(name, field))) + " |")
         inner = _resolved(next((part for part in (field, *field.get("anyOf", ())) if "$ref" in part), {}), whole)
         rows += _table({f"{name}.{key}": f for key, f in inner.get("properties", {}).items()}, _nested(name, inner), whole).splitlines()[2:]
     return "\n".join(rows) + "\n"
+
+
+def told(name: str, field: dict[str, Any]) -> tuple[str, str]:
+    """What a key means and when to change it: the two paragraphs of its description.
+
+    Raises:
+        ValueError: it has not both.
+    """
+    paragraphs = [" ".join(part.split()) for part in field["description"].split("\n\n")]
+    if len(paragraphs) != 2:
+        raise ValueError(f"{name}: expected what it means, a blank line and when to change it, got {paragraphs}")
+    return paragraphs[0], paragraphs[1]
+
+
+def cell(text: str) -> str:
+    """Text for a cell of a table; a bar within code is written in the one way that every reader of Markdown understands."""
+    plain = {ord(sign): f"&#{ord(sign)};" for sign in "|\\*_[]"}
+    code = re.sub(r"`([^`|]*\|[^`]*)`", lambda found: f"<code>{html.escape(found[1]).translate(plain)}</code>", text)
+    return " ".join(code.split()).replace("|", "\\|")
 
 
 def _nested(name: str, inner: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pipeline.data import asking, contents
 from pipeline.data.checking import Checker, Notes
 from pipeline.data.frozen import Frozen
 from pipeline.errors import UserError
-from pipeline.models import heads
+from pipeline.models import heads, own_layers
 from pipeline.models.answers import Answers
 
 BATCH = 8192
@@ -42,6 +42,7 @@ class Model:
         self.checker = Checker(files, self.fitted)
         self.written = asking.formats(files)
         self.answers = Answers.read(files / "answers.json")
+        own_layers.register_packaged(files)
         self.network = keras.models.load_model(files / "model.keras", compile=False, safe_mode=True)
         self.inputs = [tensor.name for tensor in self.network.inputs]
 

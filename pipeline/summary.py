@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 from pipeline import files, paths
-from pipeline.tracking import store
 
 LOWER_IS_BETTER = {"log_loss", "brier", "ece", "cost", "rmse", "mae", "mse_scaled", "mae_scaled", "mase"}
 SHOWN = {"auc": "AUC", "auc_ovr": "AUC (one vs rest)", "log_loss": "log loss", "brier": "Brier score", "f1": "F1", "macro_f1": "macro F1"}
@@ -36,7 +35,7 @@ def facts(*, evaluated: bool = False) -> dict[str, Any]:
 def number(value: float, sign: str = "") -> str:
     """A value with the digits a reader needs: 0.0284, 0.706, 51,258."""
     digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
-    return f"{value:{sign},.{min(digits, 4)}f}"
+    return f"{round(value, min(digits, 4)) + 0.0:{sign},.{min(digits, 4)}f}"
 
 
 def spread(low: float, high: float, sign: str = "") -> str:
@@ -106,18 +105,3 @@ def watched(found: dict[str, Any]) -> str:
         return ", ".join(f"{states.count(state)} {state}" for state in ("decay", "drift", "ok", "insufficient data") if state in states)
 
     return f"control windows: {told('control')}; production: {told('production') or 'no rows'}"
-
-
-def lines() -> list[str]:
-    """Result, verdicts, and where to look."""
-    found = facts()
-    registered = found["registered"]
-    beside = next(name for name in (*BESIDE, *found["test"]["differences"]) if name in found["test"]["differences"])
-    version = f"{registered['name']} version {registered['version']}" if "version" in registered else "not registered (no MLflow store)"
-    return [
-        f"result    {result(found)}; {against(found, beside)}",
-        f"model     {version}, packaged in {paths.PACKAGE}",
-        f"monitor   {watched(found)}",
-        f"look at   {paths.INDEX}, {paths.MONITORED.with_name('index.html')}",
-        f"compare   mlflow ui --backend-store-uri {store.uri().replace(f'{paths.root()}/', '')}    and    dvc exp show",
-    ]

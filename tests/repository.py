@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 from conftest import ROOT, SMALL, purchases
 
-COPIED = ("pipeline", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "requirements.lock")
+COPIED = ("pipeline", "extensions", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "requirements.lock")
 
 
 class Repository:

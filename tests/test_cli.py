@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click import shell_completion
 from click.testing import CliRunner
 from filelock import FileLock
 
 from pipeline import paths
-from pipeline.cli import main
+from pipeline.cli import FLAGS, main
 from pipeline.commands import stages
 from pipeline.commands.stages import STAGES
 from pipeline.errors import UserError
+from pipeline.terminal import help
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,7 +55,11 @@ def test_each_command_tells_what_it_does_with_an_example(invoke, command):
         done = invoke(command, flag)
         assert done.exit_code == 0
         assert done.output.startswith(f"Usage: pipeline {command} ")
-        assert f": pipeline {command}" in done.output
+        examples = re.search(r"^Examples:\n((?:  .+\n)+)", done.output, flags=re.MULTILINE)
+        assert examples, "its docstring ends with `Examples: first; second`"
+        lines = examples[1].splitlines()
+        assert len(lines) >= 2
+        assert all(f"pipeline {command}" in line or f"pipeline run {command}" in line or f"-v {command}" in line for line in lines), lines
         if command in STAGES:
             assert STAGES[command] in " ".join(done.output.split())
 
@@ -62,16 +68,32 @@ def test_the_version_is_that_of_the_installed_package(invoke):
     assert invoke("--version").output == f"pipeline, version {importlib.metadata.version('experiment-pipeline')}\n"
 
 
-def test_without_a_command_the_help_is_shown_and_a_misspelt_one_is_an_error(invoke):
+def test_without_a_command_the_help_is_shown_and_a_misspelt_one_gets_the_nearest_name(invoke):
     assert "Usage: pipeline" in invoke().output
     done = invoke("colect")
-    assert done.exit_code == 2
-    assert "No such command 'colect'" in done.stderr
+    assert (done.exit_code, done.stderr) == (2, "no command 'colect': did you mean `pipeline collect`?\n")
+    assert invoke("xyzzy").stderr == "no command 'xyzzy': `pipeline --help` lists them\n"
+
+
+def test_the_help_is_a_table_of_contents_in_which_no_line_is_cut_off(invoke):
+    told = invoke("--help").output
+    assert "..." not in told.split("Begin:")[1]
+    for command in main.commands.values():
+        assert command.short_help, command.name
+        assert len(command.short_help) <= help.SHORT, command.name
+    assert "Exit codes: 0 done;" in told
+
+
+def test_flags_of_the_whole_may_stand_after_the_command_and_no_command_has_them_itself(invoke, workspace):
+    taken = {name for command in main.commands.values() for option in command.params for name in option.opts}
+    assert taken & FLAGS == set()
+    done = invoke("check", "--debug")
+    assert isinstance(done.exception, UserError)
 
 
 def test_check_says_ok_or_all_mistakes_with_exit_code_2(invoke, small, write_params):
     done = invoke("check")
-    assert (done.exit_code, done.output) == (0, "params.yaml: ok\n")
+    assert (done.exit_code, done.output.splitlines()[-1]) == (0, "params.yaml: ok")
     write_params(split={"validation": 2}, train={"epochs": "many"})
     done = invoke("check")
     assert done.exit_code == 2
@@ -95,11 +117,8 @@ def test_a_stage_does_its_work_and_says_how_long_it_took(invoke, small):
 def test_quiet_says_nothing_and_verbose_lets_the_libraries_speak(invoke, small):
     done = invoke("-q", "collect")
     assert (done.exit_code, done.output) == (0, "")
-    assert not logging.getLogger("some.library").isEnabledFor(logging.INFO)
     done = invoke("-v", "collect")
     assert "collect done" in done.stderr
-    assert logging.getLogger("some.library").isEnabledFor(logging.INFO)
-    assert logging.getLogger("pipeline.stages").isEnabledFor(logging.DEBUG)
 
 
 @pytest.mark.parametrize("stage", ["clean", "split", "normalize", "report"])
@@ -125,14 +144,31 @@ def test_an_absent_source_is_the_users_mistake(invoke, small):
     assert (done.exit_code, done.stderr) == (2, "data.source: rows.csv: no such file or folder\n")
 
 
-def test_an_absent_file_that_is_no_input_keeps_its_traceback(invoke, small, monkeypatch):
+def test_a_defect_ends_in_a_line_that_names_the_log_with_its_traceback(invoke, small, monkeypatch):
     def fail(name, params):
         raise FileNotFoundError(2, "No such file or directory", "/etc/absent")
 
     monkeypatch.setattr(stages, "run_stage", fail)
     done = invoke("clean")
     assert done.exit_code == 1
-    assert isinstance(done.exception, FileNotFoundError)
+    first, second = done.stderr.splitlines()
+    assert first == "clean: FileNotFoundError: [Errno 2] No such file or directory: '/etc/absent'"
+    named = re.fullmatch(r"This is a defect of this program: its traceback is in (\.state/logs/\S+\.log); --debug shows it", second)
+    assert named
+    assert "Traceback (most recent call last)" in (small / named[1]).read_text()
+    assert isinstance(invoke("--debug", "clean").exception, FileNotFoundError)
+
+
+def test_a_full_disk_is_told_with_what_to_do(invoke, small, monkeypatch):
+    def fail(name, params):
+        with open("/dev/full", "w", buffering=1) as out:
+            out.write("a line\n")
+
+    monkeypatch.setattr(stages, "run_stage", fail)
+    done = invoke("clean")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("clean: disk full at ")
+    assert "run the same command again" in done.stderr
 
 
 def test_an_interrupt_ends_with_130_and_no_traceback(invoke, small, monkeypatch):
@@ -159,7 +195,7 @@ def test_a_fresh_process_ends_with_2_and_one_line_where_there_is_no_params_file(
 
 def test_run_stops_at_a_mistake_before_dvc_removes_any_output(invoke, small, write_params, monkeypatch):
     called = []
-    monkeypatch.setattr(subprocess, "run", lambda *words, **options: called.append(words))
+    monkeypatch.setattr(subprocess, "Popen", lambda *words, **options: called.append(words))
     write_params(train={"epochs": 0})
     done = invoke("run")
     assert done.exit_code == 2
@@ -167,16 +203,38 @@ def test_run_stops_at_a_mistake_before_dvc_removes_any_output(invoke, small, wri
     assert called == []
 
 
-def test_run_passes_its_arguments_to_dvc_and_gives_back_its_exit_code(invoke, small, monkeypatch):
-    called = []
+def test_run_passes_its_arguments_to_dvc_and_tells_what_dvc_refuses(invoke, small):
+    done = invoke("run", "--single-item", "nosuch")
+    assert done.exit_code == 2
+    assert "you are not inside of a DVC repository" in done.stderr
+    assert re.search(r"Log: \.state/logs/\S+-run-\d+\.log$", done.stderr)
+    assert "repro --interactive" in invoke("run", "--interactive").stderr
 
-    def run(words, env):
-        called.append((words, env["PATH"].split(os.pathsep)[0]))
-        return subprocess.CompletedProcess(words, 255)
 
-    monkeypatch.setattr(subprocess, "run", run)
-    assert invoke("run", "--force", "train").exit_code == 255
-    assert called == [([sys.executable, "-m", "dvc", "repro", "--force", "train"], str(Path(sys.executable).parent))]
+def test_completion_prints_a_script_and_names_of_what_is_here(invoke, small, monkeypatch):
+    told = invoke("completion", "bash")
+    assert told.exit_code == 0
+    assert told.output.startswith("# eval ")
+    assert subprocess.run(["bash", "-n"], input=told.output, text=True).returncode == 0
+    monkeypatch.setenv("SHELL", "/bin/tcsh")
+    assert "say which" in invoke("completion").stderr
+    for at, key in enumerate(("a1b2", "c3d4")):
+        run = small / ".state/runs" / key / "run.json"
+        run.parent.mkdir(parents=True)
+        run.write_text("{}")
+        os.utime(run, (at, at))
+
+    def completed(*words, start=""):
+        asked = shell_completion.ShellComplete(main, {}, "pipeline", "_PIPELINE_COMPLETE")
+        return [item.value for item in asked.get_completions(list(words), start)]
+
+    assert completed("show") == ["last", "workspace", "c3d4", "a1b2"]
+    assert completed("diff", "last", start="a") == ["a1b2"]
+    assert completed("run", start="t") == ["tune", "train"]
+    assert set(completed(start="re")) == {"register", "report", "reproduce"}
+    assert completed("init", "--target") == []
+    assert invoke("collect").exit_code == 0
+    assert "income" in completed("init", "--target")
 
 
 def test_a_stage_waits_for_the_same_stage_of_this_workspace(invoke, small):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import SMALL
 
 from pipeline import paths
 from pipeline.commands.stages import STAGES, run_stage
@@ -25,7 +26,8 @@ DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 DECLARED = DVC["stages"]
 SOURCE = "${data.source}"
 TEMPLATES = {"clean": ["quality.html"], "split": ["leakage.html"], "tune": ["tune.html", "timeline.html"]}
-TEMPLATES |= {"monitor": ["monitor.html"], "report": ["index.html"]}
+RUN = ("style.css", "draw.html", "head.html", "result.html", "data.html", "model.html", "production.html", "links.html")
+TEMPLATES |= {"monitor": ["monitor.html"], "report": ["index.html", *(f"run/{name}" for name in RUN)]}
 EXTRA = {"register": closure(HOME / "predict.py", HOME / "pyfunc.py")}  # read as data
 EXTRA |= {stage: frozenset(HOME / "templates" / name for name in names) for stage, names in TEMPLATES.items()}
 DATA_STAGES = ("collect", "clean", "split", "normalize")
@@ -39,7 +41,12 @@ def code(stage: str) -> list[str]:
 
 
 def data(stage: str) -> list[str]:
-    return [dep for dep in DECLARED[stage]["deps"] if not dep.startswith("pipeline/") and dep != SOURCE]
+    return [dep for dep in DECLARED[stage]["deps"] if not dep.startswith(("pipeline/", "extensions/")) and dep != SOURCE]
+
+
+def owned(stage: str) -> list[str]:
+    """The folders of extensions/ that a stage's deps name."""
+    return [dep for dep in DECLARED[stage]["deps"] if dep.startswith("extensions/")]
 
 
 def lies_in(path: str, places: list[str]) -> bool:
@@ -56,6 +63,21 @@ def test_a_stage_depends_on_exactly_the_code_that_it_runs(stage):
     needed = closure(HOME / "stages" / f"{stage}.py") | EXTRA.get(stage, set())
     assert sorted(code(stage)) == sorted(file.relative_to(ROOT).as_posix() for file in needed if file.name != "__init__.py")
     assert all((ROOT / dep).is_file() for dep in code(stage))
+
+
+def test_the_stages_that_read_a_users_own_file_depend_on_its_folder():
+    asking = {  # what places such a file, and whether a stage that reaches it asks for one
+        "cleaning": lambda stage: "clean" in DECLARED[stage].get("params", []),
+        "encoders": lambda stage: "models/own_files.py" in reached(stage) and ("train" in DECLARED[stage]["params"] or stage == "register"),
+        "metrics": lambda stage: "evaluation/own.py" in reached(stage),
+    }
+    found = {stage: [f"extensions/{folder}" for folder, asks in asking.items() if asks(stage)] for stage in STAGES}
+    assert found == {stage: owned(stage) for stage in STAGES}
+    assert all((ROOT / dep).is_dir() for stage in STAGES for dep in owned(stage))
+
+
+def reached(stage: str) -> set[str]:
+    return {file.relative_to(HOME).as_posix() for file in closure(HOME / "stages" / f"{stage}.py")}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -122,6 +144,8 @@ def run_alone(stage: str, whole: Path, alone: Path, run, deps: list[str] | None 
     copy("params.yaml", whole, alone)
     for dep in data(stage) if deps is None else deps:
         copy(dep, whole, alone)
+    for dep in owned(stage):
+        copy(dep, ROOT, alone)
     if SOURCE in DECLARED[stage]["deps"]:
         copy("rows.csv", whole, alone)
     before = digests(alone)
@@ -149,6 +173,7 @@ def in_process(small, monkeypatch):
     return run
 
 
+PROFIT = "extensions/metrics/profit.py"
 PRODUCTION = {"production": {"column": "city", "in": ["Bern"]}}
 
 
@@ -184,7 +209,9 @@ def in_fresh_process(stage: str, folder: Path) -> None:
 
 @pytest.mark.slow
 def test_every_stage_needs_its_declared_inputs_alone_and_writes_its_declared_outputs(small, write_params, tmp_path_factory, monkeypatch):
-    write_params(split=PRODUCTION)
+    own = {"clean": {"steps": ["extensions/cleaning/household.py"]}, "evaluate": {"replicates": 100, "metrics": [PROFIT]}}
+    model = {**SMALL["model"], "encoder": {"table": "extensions/encoders/gated.py"}}
+    write_params(split=PRODUCTION, model=model, **own)
     monkeypatch.setenv("PIPELINE_STATE", str(small / ".state"))
     places = tmp_path_factory.mktemp("alone")
     assert [wrong for stage in STAGES for wrong in run_alone(stage, small, places / stage, in_fresh_process)] == []

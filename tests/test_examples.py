@@ -43,13 +43,18 @@ def test_init_writes_the_params_of_an_example_and_keeps_what_is_there(workspace)
     shutil.copytree(ROOT / "examples", "examples")
     init = lambda *words: CliRunner().invoke(main, ["init", "--example", *words])  # noqa: E731
     assert init("digits").exit_code == 0
-    assert paths.PARAMS.read_bytes() == Path("examples/digits/params.yaml").read_bytes()
+    told, written = Path("examples/digits/params.yaml").read_text(encoding="utf-8"), paths.PARAMS.read_text(encoding="utf-8")
+    assert written.splitlines()[1:] == told.splitlines()[1:]  # the first line names the JSON Schema, by the way from there
     assert init("digits").exit_code == 0  # the same once more
+    assert init("sound").exit_code == 0  # an example as it was copied is nobody's work
+    paths.PARAMS.write_text(paths.PARAMS.read_text(encoding="utf-8").replace("seed: 7", "seed: 8"), encoding="utf-8")
     refused = init("co2")
-    assert (refused.exit_code, refused.stderr) == (2, "init: params.yaml is there already; --force replaces it\n")
-    assert params_file.load(paths.PARAMS).data.source == "examples/digits"
+    told = "init: params.yaml is there already; --force replaces it, and keeps the old one as params.yaml.bak\n"
+    assert (refused.exit_code, refused.stderr) == (2, told)
+    assert params_file.load(paths.PARAMS).data.source == "examples/sound"
     assert init("co2", "--force").exit_code == 0
     assert params_file.load(paths.PARAMS).data.source == "examples/co2"
+    assert params_file.load(Path("params.yaml.bak")).seed == 8
     unknown = init("digit", "--force")
     assert unknown.exit_code == 2
     assert "no example 'digit'; examples are co2, digits" in unknown.stderr

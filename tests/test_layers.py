@@ -18,6 +18,9 @@ DATA_STAGES = ("collect", "clean", "split", "normalize")
 COMMANDS = {
     "cli.py",
     "__main__.py",
+    "api.py",
+    "api_reference.py",
+    "commands_reference.py",
     "params_reference.py",
     *(f"commands/{file.name}" for file in HOME.glob("commands/*.py")),
 }  # what a user runs; the rest is what these run
@@ -125,13 +128,13 @@ def test_what_a_model_package_carries_is_small_and_needs_few_libraries():
         )
     }
     assert {name(file) for file in carried if file.name != "__init__.py"} == modalities | {
-        "predict.py", "pyfunc.py", "errors.py",
-        *(f"models/{file}.py" for file in ("answers", "heads", "instance", "layers", "members", "steps")),
+        "predict.py", "pyfunc.py", "errors.py", "extensions.py",
+        *(f"models/{file}.py" for file in ("answers", "heads", "instance", "layers", "members", "own_layers", "steps")),
     }  # fmt: skip
     third_party = libraries(*carried) - set(sys.stdlib_module_names) - {"pipeline"}
     only_where_there_are_such_columns = {"PIL", "scipy", "soundfile", "tokenizers"}
     assert third_party == {"duckdb", "keras", "mlflow", "numpy", "pandas", "pyarrow"} | only_where_there_are_such_columns
-    assert sum(len(file.read_text().splitlines()) for file in carried) < 2600
+    assert sum(len(file.read_text().splitlines()) for file in carried) < 2700
 
 
 SEEN = """

@@ -215,7 +215,7 @@ def test_planted_secrets_reach_no_run_no_report_and_no_log(tmp_path, request):
         said += done.stdout + done.stderr
     assert "rows.csv" in said
     for key in ("data.source", "tune.storage"):
-        assert f"params.yaml: {key} holds what looks like a password: git, dvc.lock and DVC's cache keep it as it is" in said
+        assert f" {key}: holds what looks like a password: git, dvc.lock and DVC's cache keep it as it is" in said
     assert [name for name, secret in planted.items() if secret in said] == []
     own = [made.folder / name for name in ("params.yaml", ".env", "pipeline/models/mlp.py")]
     own += [made.folder / name for name in (".git", "dvc.lock", ".dvc/cache/runs")]  # git's, and DVC's copies of params

@@ -17,11 +17,12 @@ from pipeline import paths
 from pipeline.batch import remote
 from pipeline.batch.lines import Lines, waiting
 from pipeline.batch.reading import Block, blocks, gathered
-from pipeline.batch.writing import Json, check, output, progress
+from pipeline.batch.writing import Json, check, output
 from pipeline.child import Child, Refused
 from pipeline.config import CsvParams
 from pipeline.errors import UserError
 from pipeline.packaging import Package, opened
+from pipeline.terminal.progress import step
 
 BLOCK = 65_536  # rows that are asked at once
 AHEAD = 2  # blocks that wait for the package
@@ -75,13 +76,13 @@ def predict(
         block = min(block, remote.BLOCK) if isinstance(package, remote.Model) else block
         asked_for: deque[tuple[Block, Future[pa.Table]]] = deque()
         # the pool outside of the child: when the child is gone, nothing in the pool waits for it
-        with ThreadPoolExecutor(1) as pool, begin() as child, output(out) as write, progress() as shown:
+        with ThreadPoolExecutor(1) as pool, begin() as child, output(out) as write, step("predict", unit="rows") as shown:
 
             def written() -> int:
                 asked, coming = asked_for.popleft()
                 answer = _answer(asked, coming.result, package)
                 write(_joined(asked.table, answer, keep))
-                shown.rows(len(asked.table))
+                shown.advance(len(asked.table))
                 return len(asked.table)
 
             with closing(blocks(source, columns, csv or CsvParams(), block, shown)) as read:

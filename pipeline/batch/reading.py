@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
-from pipeline.batch.writing import Progress
 from pipeline.config import CsvParams, DataParams
 from pipeline.data.engine import SOURCE_FILE, engine, scratch
 from pipeline.data.sources import archives, folders
 from pipeline.data.sources.parts import listing
 from pipeline.errors import UserError
+from pipeline.terminal.progress import Step
 
 MOST_WHOLE = 5_000_000  # rows of a forecast, which cannot be cut
 TABLES = ("csv", "json", "parquet", "arrow")
@@ -35,7 +35,7 @@ class Block:
     before: int
 
 
-def blocks(source: Path, columns: Sequence[str], csv: CsvParams, size: int, progress: Progress, *, needed: bool = True) -> Generator[Block]:
+def blocks(source: Path, columns: Sequence[str], csv: CsvParams, size: int, shown: Step, *, needed: bool = True) -> Generator[Block]:
     """The columns of the source's rows, at most `size` rows at a time and at least one block a part, perhaps an empty one.
 
     Args:
@@ -52,8 +52,8 @@ def blocks(source: Path, columns: Sequence[str], csv: CsvParams, size: int, prog
                 if needed and (missing := [name for name in columns if name not in there]):
                     raise UserError(f"{where}: {missing_columns(missing, columns, there)}")
                 read = table.select([name for name in columns if name in table.columns])
-                if progress.shown and len(parts) == 1:
-                    progress.total(int(backend.to_pyarrow(read.count()).as_py()))
+                if shown.drawn_live and len(parts) == 1:
+                    shown.total = int(backend.to_pyarrow(read.count()).as_py())
                 before = 0
                 batches = (pa.Table.from_batches([batch]) for batch in backend.to_pyarrow_batches(read, chunk_size=size))
                 first = next(batches, read.schema().to_pyarrow().empty_table())

@@ -97,32 +97,3 @@ def output(out: Path | None) -> Iterator[Callable[[pa.Table], None]]:
         if fresh:
             sink.close()
             fresh.unlink(missing_ok=True)
-
-
-class Progress:
-    """A bar on standard error where that is a terminal."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self.shown = sys.stderr.isatty()
-        rate = TextColumn("{task.fields[rate]:,.0f} rows/s")
-        columns = (TextColumn("predict"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
-        self.bar = Progress(*columns, console=Console(stderr=True), transient=True, disable=not self.shown)
-        self.task = self.bar.add_task("predict", total=None, rate=0.0)
-
-    def total(self, rows: int) -> None:
-        """Tell how many rows will come."""
-        self.bar.update(self.task, total=rows)
-
-    def rows(self, more: int) -> None:
-        """Tell of rows that are answered."""
-        self.bar.update(self.task, advance=more, rate=self.bar.tasks[0].speed or 0.0)
-
-
-@contextmanager
-def progress() -> Iterator[Progress]:
-    found = Progress()
-    with found.bar:
-        yield found

@@ -13,11 +13,12 @@ from pipeline import paths, resources
 from pipeline.config import ServeParams
 from pipeline.errors import UserError
 from pipeline.params_file import load
+from pipeline.terminal.help import Command
 
 log = logging.getLogger("pipeline")
 
 
-@click.command()
+@click.command(cls=Command, short_help="Write the model's answers for the rows of a file.")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path, allow_dash=True), help="A new .parquet, .csv or .jsonl; else CSV is printed.")
 @click.option("--model", default=str(paths.PACKAGE), show_default=True, metavar="PACKAGE", help="Its folder, or models:/NAME@ALIAS.")
@@ -49,14 +50,14 @@ def predict(file: Path | None, out: Path | None, model: str, keep: tuple[str, ..
     log.info("%s, %s", done, out or "standard output")
 
 
-@click.command()
+@click.command(cls=Command, short_help="Write the model's network as ONNX.")
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--model", default=str(paths.PACKAGE), show_default=True, metavar="PACKAGE", help="Its folder, or models:/NAME@ALIAS.")
 @click.option("--force", is_flag=True, help="Replace the file that is to be written.")
 def export(out: Path, model: str, force: bool) -> None:
     """Write a model package's network as OUT.onnx, which answers as the package does or is not written.
 
-    Example: pipeline export visits.onnx --model models:/visits@champion
+    Examples: pipeline export visits.onnx; pipeline export visits.onnx --model models:/visits@champion
     """
     from pipeline import packaging
     from pipeline.exporting import writing
@@ -65,7 +66,7 @@ def export(out: Path, model: str, force: bool) -> None:
         log.info("%s", writing.onnx(package.folder, out, force=force))
 
 
-@click.command()
+@click.command(cls=Command, short_help="Answer rows over HTTP, and remember every answer.")
 @click.option("--model", metavar="PACKAGE", help="Its folder, or models:/NAME@ALIAS; by default the champion of params.yaml.")
 @click.option("--host", help="Address to listen on; 127.0.0.1, unless serve.host says another.")
 @click.option("--port", type=click.IntRange(0, 65535), help="8000, unless serve.port says another; 0 takes a free one.")

@@ -11,9 +11,11 @@ import click
 
 from pipeline import files, paths
 from pipeline.errors import UserError
+from pipeline.terminal import completing
+from pipeline.terminal.help import Command
 
 
-@click.command("runs")
+@click.command("runs", cls=Command, short_help="List training runs, the newest or the best first.")
 @click.argument("experiment", required=False)
 @click.option(
     "--where", default="", metavar="CONDITION", help="Comparisons joined by `and`: of metrics, params.X and tags.X, by = != < <= > >= ~."
@@ -51,8 +53,8 @@ def runs_(experiment: str | None, where: str, sort: str | None, limit: int, swee
         click.echo("no run meets that; `pipeline runs` lists all" if terms else "no runs yet: `pipeline run` makes one")
 
 
-@click.command()
-@click.argument("run")
+@click.command(cls=Command, short_help="Tell what a run was and what came of it.")
+@click.argument("run", shell_complete=completing.of(completing.runs))
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def show(run: str, as_json: bool) -> None:
     """Tell of a RUN (its key or MLflow id or the start of one, its name, `last` or `workspace`) what it was and what came of it.
@@ -74,9 +76,9 @@ def show(run: str, as_json: bool) -> None:
     tables.write(tables.show(found, now=journal.now(), sweep=sweep, trials=trials, before=before, **more), tables.console())
 
 
-@click.command()
-@click.argument("a")
-@click.argument("b")
+@click.command(cls=Command, short_help="Tell in what two runs differ.")
+@click.argument("a", shell_complete=completing.of(completing.runs))
+@click.argument("b", shell_complete=completing.of(completing.runs))
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def diff(a: str, b: str, as_json: bool) -> None:
     """Tell in what run B differs from run A: params, code, data, environment and metrics.
@@ -98,7 +100,7 @@ def diff(a: str, b: str, as_json: bool) -> None:
     tables.write(tables.diff(first, second, told), tables.console())
 
 
-@click.command()
+@click.command(cls=Command, short_help="Compare this workspace's metrics with another revision's.")
 @click.argument("revision", default="main")
 @click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it there, instead of printing it.")
 def compare(revision: str, out: Path | None) -> None:
@@ -120,8 +122,8 @@ def _print_json(found: Any) -> None:
     click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
-@click.command()
-@click.argument("run", metavar="RUN")
+@click.command(cls=Command, short_help="Have a training again, in a folder of its own, and compare.")
+@click.argument("run", metavar="RUN", shell_complete=completing.of(completing.runs))
 @click.option("--into", metavar="FOLDER", type=click.Path(path_type=Path), help="Where; by default a folder in .state/reproduced.")
 def reproduce(run: str, into: Path | None) -> None:
     """Have a training again: its commit, uncommitted changes, params and data, in a folder of its own; then compare.
@@ -139,11 +141,11 @@ def reproduce(run: str, into: Path | None) -> None:
     raise SystemExit(not (outcome.exact or outcome.close))
 
 
-@click.command()
+@click.command(cls=Command, short_help="Send to MLflow the runs that it missed.")
 def sync() -> None:
     """Give the MLflow store what it missed: runs of stages that could not reach it, or of a store that was lost.
 
-    Example: pipeline sync
+    Examples: pipeline sync; pipeline -v sync
     """
     from pipeline.tracking import runs, sending, store
 

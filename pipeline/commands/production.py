@@ -12,9 +12,10 @@ from pipeline.commands.stages import as_stage
 from pipeline.config import MonitorParams
 from pipeline.errors import UserError
 from pipeline.params_file import load
+from pipeline.terminal.help import Command
 
 
-@click.command()
+@click.command(cls=Command, short_help="Watch the production rows for drift and decay.")
 @click.argument("source", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--log", "log_folder", is_flag=False, flag_value="", metavar="[FOLDER]", help="Watch the inference log, by default that of params.yaml."
@@ -73,7 +74,7 @@ def _with(settings: MonitorParams, given: dict[str, Any]) -> MonitorParams:
         raise UserError(f"monitor --window: expected 30 rows or more, hour, day, week, month or file, got {given['window']}") from None
 
 
-@click.command()
+@click.command(cls=Command, short_help="Give the logged answers the labels of a file.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--by", default="request_id", show_default=True, metavar="COLUMN", help="What tells the rows: a column of serve.keep or of the model."
@@ -96,7 +97,7 @@ def label(file: Path, by: str, label: str, log_folder: Path | None) -> None:
     click.echo(str(added))
 
 
-@click.command()
+@click.command(cls=Command, short_help="Write the logged rows that have labels, to train on again.")
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--since", type=click.DateTime(), help="Rows that came from then on (UTC).")
 @click.option("--until", type=click.DateTime(), help="Rows that came before.")

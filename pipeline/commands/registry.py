@@ -11,14 +11,15 @@ import click
 
 from pipeline import paths
 from pipeline.params_file import load
+from pipeline.terminal.help import Command
 
 
-@click.command()
+@click.command(cls=Command, short_help="List the registered versions and the champion's history.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def versions(as_json: bool) -> None:
     """List the registered versions of the model, the newest first: aliases, verdict of the gate, and who gave the champion its place.
 
-    Example: pipeline versions
+    Examples: pipeline versions; pipeline versions --json
     """
     from pipeline.history import tables
     from pipeline.tracking import registry
@@ -34,23 +35,23 @@ def versions(as_json: bool) -> None:
         click.echo(f"no version of {register.name} yet: `pipeline run` registers one")
 
 
-@click.command()
+@click.command(cls=Command, short_help="Make a version the champion, whatever the gate said.")
 @click.argument("version", type=click.IntRange(min=1))
 @click.option("--why", required=True, metavar="TEXT", help="For those who ask later; kept with the version.")
 def promote(version: int, why: str) -> None:
     """Make a registered VERSION the champion, whatever the gate said of it.
 
-    Example: pipeline promote 4 --why "the new price list needs it"
+    Examples: pipeline promote 4 --why "the new price list needs it"; pipeline promote 2 --why "asked for by the branches"
     """
     _move(version, why)
 
 
-@click.command()
+@click.command(cls=Command, short_help="Make the version before the champion champion again.")
 @click.option("--why", required=True, metavar="TEXT", help="For those who ask later; kept with the version.")
 def rollback(why: str) -> None:
     """Make the version that was champion before the present one champion again.
 
-    Example: pipeline rollback --why "complaints from the branches"
+    Examples: pipeline rollback --why "complaints from the branches"; pipeline rollback --why "wrong prices since Monday"
     """
     _move(None, why)
 

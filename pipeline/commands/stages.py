@@ -15,16 +15,18 @@ from pipeline import files, paths, resources
 from pipeline.config import Params
 from pipeline.errors import UserError
 from pipeline.params_file import load
+from pipeline.terminal import progress
+from pipeline.terminal.help import Command
 
 STAGES = {
     "collect": "Read data.source into data/raw.",
     "clean": "Type the columns under an inferred schema, into data/clean.",
     "split": "Put rows on train, validation, test and production.",
-    "normalize": "Fit preprocessing on train and apply it, into data/normalized.",
+    "normalize": "Fit preprocessing on train, apply it, into data/normalized.",
     "tune": "Search tune.space with Optuna on the validation split.",
     "train": "Train the network and log the run to MLflow.",
     "evaluate": "Measure it on the test split, beside baselines.",
-    "register": "Package it, prove that the package answers alike, register it.",
+    "register": "Package it, prove that it answers alike, register it.",
     "monitor": "Watch the production rows for drift and decay.",
     "report": "Write reports/index.html.",
 }
@@ -68,21 +70,24 @@ def run_stage(name: str, params: Params, **options: bool) -> None:
 
 
 def _note_cost(stage: str) -> None:
-    """Remember what a stage took, for the run of the training that follows from it."""
+    """Remember what a stage took and when it ended, for the training that follows from it and for the page of the run."""
     before = files.read_json(paths.costs()) if paths.costs().exists() else {}
-    files.write_json(paths.costs(), {**before, stage: dataclasses.asdict(resources.cost())})
+    ended = {**before.get("ended", {}), stage: time.time()}
+    files.write_json(paths.costs(), {**before, stage: dataclasses.asdict(resources.cost()), "ended": ended})
 
 
 def as_stage(name: str, **given: bool) -> None:
     started = time.monotonic()
     params = load(paths.PARAMS)
     try:
-        run_stage(name, params, **given)
+        with progress.step(name):
+            run_stage(name, params, **given)
     except FileNotFoundError as error:
         if error.filename is None or not any(Path(error.filename).is_relative_to(p) for p in ("data", "models", "reports")):
             raise
         raise UserError(f"{name}: {error.filename} is not there yet: run the stages before it, or `pipeline run`") from error
-    log.info("%s done in %.1f s", name, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    log.info("%s done in %.1f s", name, seconds, extra={"stage_done": (name, seconds)})
 
 
 def stage_command(name: str, help: str) -> click.Command:
@@ -92,5 +97,6 @@ def stage_command(name: str, help: str) -> click.Command:
         as_stage(name, **given)
 
     flags = [click.Option([f"--{flag}"], is_flag=True, help=told) for flag, told in options.items()]
-    example = "; ".join([f"pipeline {name}", *(f"pipeline {name} --{flag}" for flag in options)])
-    return click.Command(name, callback=call, params=list(flags), help=f"{help}\n\nExample: {example}", short_help=help)
+    lines = [f"pipeline {name}", *(f"pipeline {name} --{flag}" for flag in options), *([] if options else [f"pipeline run {name}"])]
+    more = "" if options else "\n\nBy itself; `pipeline run` takes the stages before it along, where they are stale."
+    return Command(name, callback=call, params=list(flags), help=f"{help}{more}\n\nExamples: {'; '.join(lines)}", short_help=help)

@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 import click
 
 from pipeline.commands.begin import checked
+from pipeline.commands.stages import STAGES
+from pipeline.errors import UserError
+from pipeline.terminal import completing
+from pipeline.terminal.help import Command
+from pipeline.terminal.session import Session
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def run(arguments: tuple[str, ...]) -> None:
-    """Check params.yaml, then `dvc repro` (with any ARGUMENTS of its), then say where to look.
+@click.command(cls=Command, context_settings={"ignore_unknown_options": True}, short_help="Do it all: the stages that a change touches.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, shell_complete=completing.of(lambda: STAGES))
+@click.pass_context
+def run(ctx: click.Context, arguments: tuple[str, ...]) -> None:
+    """Check params.yaml, then run the stages that a change touches (`dvc repro`), then say what came of it.
+
+    ARGUMENTS are those of `dvc repro`: names of stages, --force, --single-item, --dry and others.  Each stage gets a line; what libraries
+    print is in the log file, and with -v in the terminal.
 
     Examples: pipeline run; pipeline run --force train
     """
     checked()  # before DVC removes the outputs of a stage that would then fail
-    done = subprocess.run([sys.executable, "-m", "dvc", "repro", *arguments], env=_with_path())
-    if done.returncode:
-        raise SystemExit(done.returncode)
-    from pipeline.summary import lines
+    from pipeline.terminal import logs, running
+
+    asked, shown = ctx.find_root().params, ctx.find_object(Session)
+    if {"-i", "--interactive"} & set(arguments):
+        raise UserError("run: --interactive asks questions, which `dvc repro --interactive` can")
+    if asked["verbose"] or shown is None:
+        done = subprocess.run([sys.executable, "-m", "dvc", "repro", *arguments], env=running.with_path())
+        found = running.Outcome(done.returncode)
+        told, code = [f"dvc repro ended with exit code {found.code}"], 1
+    else:
+        found = running.repro(arguments, shown, quiet=asked["quiet"])
+        told, code = running.advice(found, logs.place(shown.log.file))
+    if found.code:
+        click.echo("\n".join(told), err=True) if shown is None else shown.say("\n".join(told), "error")
+        raise SystemExit(code)
+    if "--dry" in arguments or not all(one.startswith("-") for one in arguments):
+        return  # what was asked for is a part of the whole
+    from pipeline.terminal.ending import lines
 
     with suppress(FileNotFoundError):  # a part of the stages was asked for: there is no whole result yet
         click.echo("\n" + "\n".join(lines()))
-
-
-def _with_path() -> dict[str, str]:
-    """This environment, with this Python first on the path for the stages' `python -m pipeline`."""
-    return {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}

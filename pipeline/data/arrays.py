@@ -23,6 +23,7 @@ from pipeline import paths
 from pipeline.data.encoding import Encoder
 from pipeline.data.fitted import Preprocessor, Target
 from pipeline.errors import UserError
+from pipeline.terminal import progress
 
 ALWAYS = ("number", "category", "target", "group")
 
@@ -77,8 +78,12 @@ def write(batches: Iterable[pa.RecordBatch], rows: int, fitted: Preprocessor, fo
     kinds = {**encoder.shapes, "target": ((), np.int32 if fitted.target.classes else np.float32)}
     groups: list[pa.Array] = []
     folds: list[np.ndarray] = []
-    with growing(folder, rows, kinds) as out:
+    with (
+        growing(folder, rows, kinds) as out,
+        progress.step(f"arrays of {folder.name.removeprefix('.').removesuffix('.new')}", rows, unit="rows") as step,
+    ):
         for batch in batches:
+            step.advance(batch.num_rows)
             for name, block in encoder.blocks(batch).items():
                 block.tofile(out[name])
             out["target"].write(_target(batch.column("__target__"), fitted.target).tobytes())

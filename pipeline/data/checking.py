@@ -58,6 +58,7 @@ class Checker:
         self.reference = json.loads((files / "reference.json").read_text(encoding="utf-8"))["columns"]
         # in a forecast all steps of a series stand together, and asking.py refuses what is no step
         self.columns = [] if fitted.forecast else [name for name in fitted.all_columns if name in self.reference]
+        self.made = fitted.made
         lowered = {category.column for category in fitted.categories if category.keys}
         self.seen: dict[str, pa.Array] = {}
         for name, about in self.reference.items():
@@ -76,7 +77,9 @@ class Checker:
         """
         for name in self.columns:
             about, column = self.reference[name], clean.column(name)
-            if column.null_count:
+            if column.null_count and name in self.made:
+                self._unmade(name, about, column, notes, first)
+            elif column.null_count:
                 self._missing(name, about, raw[name], column, wrong.get(name), notes, first)
             if about["kind"] == "number":
                 self._range(name, about, column, notes, first)
@@ -104,6 +107,12 @@ class Checker:
         (notes.flag if about["unreadable"] else notes.refuse)(gone[odd[gone]] + first, unread)
         if not about["missing"]:
             notes.refuse(gone[~odd[gone]] + first, f"{name} is missing, which it never was in training")
+
+    def _unmade(self, name: str, about: Mapping[str, Any], clean: Any, notes: Notes, first: int) -> None:
+        """A column that a step of the user's own makes: what is missing may come from any of those that it is made of."""
+        if not about["missing"]:
+            gone = np.flatnonzero(np.asarray(clean.is_null()))
+            notes.refuse(gone + first, f"{name} cannot be made of {', '.join(self.made[name])}, which it always could in training")
 
     def _range(self, name: str, about: Mapping[str, Any], clean: Any, notes: Notes, first: int) -> None:
         low, high = about["low"], about["high"]

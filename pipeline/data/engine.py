@@ -6,13 +6,11 @@ Everything in which engines differ stands here, so that the same expressions can
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import platform
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +19,9 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
-from tqdm import tqdm
 
 from pipeline import paths, resources
+from pipeline.terminal.progress import step
 
 ROW_ID = "__row_id__"  # names a row by its content, so that it stays the same when rows are reordered or appended
 
@@ -33,7 +31,6 @@ SEPARATOR = "\x1f"
 MISSING = "\x1e"
 
 ROW_GROUP = 122_880
-log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -106,28 +103,21 @@ def write(table: ir.Table, file: Path, *, what: str | None = None) -> int:
 
 @contextmanager
 def progress(backend: Backend, what: str) -> Iterator[None]:
-    """Show how far the running query is once it takes over two seconds: a bar on a terminal, a line every ten seconds elsewhere."""
+    """Tell how far the running query is, where anybody listens."""
     done = threading.Event()
+    with step(what, 100, unit="%") as told:
 
-    def watch() -> None:
-        if done.wait(2.0):
-            return
-        bar, told = tqdm(total=100, desc=what, unit="%", disable=None, leave=False), time.monotonic()
-        while not done.wait(0.5):
-            share = max(0.0, backend.con.query_progress())
-            bar.update(share - bar.n)
-            if bar.disable and time.monotonic() - told > 10:
-                log.info("%s: %.0f%%", what, share)
-                told = time.monotonic()
-        bar.close()
+        def watch() -> None:
+            while not done.wait(0.3):
+                told.at(max(told.done, backend.con.query_progress()))
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
 
 def parquet_rows(file: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -145,6 +145,8 @@ class Preprocessor:
     sequence: Sequence | None = None
     forecast: Forecast | None = None
     fitted_on: Mapping[str, int] = field(default_factory=dict)
+    made: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Columns that a step of the user's own makes or changes, and the source columns that each is made of."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -156,6 +158,15 @@ class Preprocessor:
         """Source columns that become inputs of any kind."""
         media = (column for columns in self.media.values() for column in columns)
         return (*self.columns, *media, *(self.sequence.columns if self.sequence else ()))
+
+    @property
+    def raw_columns(self) -> tuple[str, ...]:
+        """Source columns that a request must have: those that become inputs, and those that inputs are made of."""
+        return self.raw_of(self.all_columns)
+
+    def raw_of(self, columns: Iterable[str]) -> tuple[str, ...]:
+        """Source columns behind these."""
+        return tuple(dict.fromkeys(name for column in columns for name in self.made.get(column, (column,))))
 
     @property
     def media(self) -> dict[str, tuple[str, ...]]:
@@ -182,7 +193,8 @@ class Preprocessor:
         many = {"numbers": Number, "categories": Category, "texts": Text, "images": Image, "audios": Audio}
         states = {name: tuple(_state(kind, state) for state in raw[name]) for name, kind in many.items()}
         sequence = raw["sequence"] and _state(Sequence, raw["sequence"])
-        return cls(**{**raw, **states, "target": _state(Target, raw["target"]), "sequence": sequence, "forecast": forecast})
+        made = {name: tuple(columns) for name, columns in raw.get("made", {}).items()}
+        return cls(**{**raw, **states, "made": made, "target": _state(Target, raw["target"]), "sequence": sequence, "forecast": forecast})
 
 
 def _state(kind: Any, raw: Mapping[str, Any]) -> Any:

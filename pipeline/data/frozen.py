@@ -54,7 +54,10 @@ class Cleaner:
 
     def __init__(self, queries: Mapping[str, str], empty: pa.Table) -> None:
         self.table = empty
-        self.connection = duckdb.connect(config={"threads": 1})
+        config: dict[str, Any] = {"threads": 1}
+        if any("TRY(" in query for query in queries.values()):  # DuckDB 1.5 moves parts that columns share out of TRY, where they fail
+            config["disabled_optimizers"] = "common_subexpressions"
+        self.connection = duckdb.connect(config=config)
         self.connection.register("rows", self)
         for name, query in queries.items():  # planned once: for a single row planning takes longer than answering
             self.connection.execute(f"PREPARE {name} AS {query}")
@@ -84,7 +87,7 @@ class Frozen:
         self.fitted = Preprocessor.from_json((files / "preprocessor.json").read_text(encoding="utf-8"))
         self.encoder = Encoder(self.fitted)
         schema = json.loads((files / "schema.json").read_text(encoding="utf-8"))
-        read = {column["name"]: column for column in schema["columns"] if column["name"] in self.fitted.all_columns}
+        read = {column["name"]: column for column in schema["columns"] if column["name"] in self.fitted.raw_columns}
         self.raw = {name: column["raw"] for name, column in read.items()}
         self.missing = {name: (*schema["missing"], *column["missing"]) for name, column in read.items()}
         self.words = [name for name, column in read.items() if column["raw"] == "text" and column["kind"] != "text"]
@@ -108,7 +111,7 @@ class Frozen:
             UserError: a column behind these inputs is not there or holds values of another type.
         """
         names = list(self.encoder.shapes) if names is None else names
-        needed = self.encoder.columns(names)
+        needed = self.fitted.raw_of(self.encoder.columns(names))
 
         def typed() -> Iterator[tuple[pa.Table, dict[str, np.ndarray]]]:
             for some in _cut(rows):
@@ -135,7 +138,7 @@ class Frozen:
         Raises:
             UserError: as for `prepare`.
         """
-        return self.cleaned(self.arrow(rows, self.fitted.all_columns))
+        return self.cleaned(self.arrow(rows, self.fitted.raw_columns))
 
     def cleaned(self, table: pa.Table) -> pa.RecordBatch:
         """The clean columns of what `arrow` gave."""

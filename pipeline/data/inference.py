@@ -37,6 +37,15 @@ def infer(backend: Backend, table: ir.Table, data: DataParams, clean: CleanParam
     Raises:
         UserError: a column named in params is not there or does not fit, the target is constant, all missing or does not fit the task.
     """
+    return with_target(backend, table, kinds(backend, table, data, clean), data, clean)
+
+
+def kinds(backend: Backend, table: ir.Table, data: DataParams, clean: CleanParams) -> tuple[Column, ...]:
+    """What every column is taken for before anything is asked of the target.
+
+    Raises:
+        UserError: a column named in params is not there or does not fit.
+    """
     _check_names(table, data, clean)
     names = [name for name in table.columns if name != ROW_ID]
     raws = {name: Column(name, raw_type(table[name]), "", "", missing=data.missing_in.get(name, ())) for name in names}
@@ -51,8 +60,7 @@ def infer(backend: Backend, table: ir.Table, data: DataParams, clean: CleanParam
         if SOURCE_FILE in found and SOURCE_FILE not in data.columns:
             found[SOURCE_FILE] = replace(found[SOURCE_FILE], kind="id", reason="the file that a row came from")
         columns = [_with_range(found[name], data, clean) for name in names]
-        columns = [_with_spellings(backend, some if whole else table, column, data) for column in columns]
-    return with_target(backend, table, tuple(columns), data, clean)
+        return tuple(_with_spellings(backend, some if whole else table, column, data) for column in columns)
 
 
 def _check_names(table: ir.Table, data: DataParams, clean: CleanParams) -> None:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from pipeline.config import NormalizeParams
-from pipeline.data import judging, modalities, numeric, scaling
+from pipeline.data import judging, modalities, numeric, own_steps, scaling
 from pipeline.data.cleaning import clean
 from pipeline.data.encoding import lower
 from pipeline.data.engine import read, sample
@@ -80,6 +80,8 @@ def fit(
         _forecast(backend, sampled, schema, normalize),
         {"rows": next(iter(seen.values())).rows if seen else 0, "quantiles": rows},
     )
+    made = {column.name: column.reads for column in schema.columns if column.sql and column.name in fitted.all_columns}
+    fitted = replace(fitted, made=made) if made else fitted
     backend.drop_table("normalize_sample")
     if not fitted.all_columns:
         raise UserError("normalize: no column is left to learn from:", *(f"  {name}: {reason}" for name, reason in aside.items()))
@@ -207,5 +209,7 @@ def batches(backend: Backend, file: Path, fitted: Preprocessor, *, group: str | 
 
 def frozen_sql(schema: Schema, fitted: Preprocessor, *, plain: bool = False) -> str:
     """DuckDB SQL over a table `rows` of raw columns that gives the clean ones; `plain` as in `cleaning.clean`."""
-    needed = {c.name: RAW[c.raw] for c in schema.columns if c.name in fitted.all_columns}
-    return staged(ibis.to_sql(clean(ibis.table(needed, name="rows"), schema, plain=plain), dialect="duckdb"))
+    read = fitted.raw_columns
+    needed = {c.name: RAW[c.raw] for c in schema.columns if c.name in read}
+    built_in = ibis.to_sql(clean(ibis.table(needed, name="rows"), schema, plain=plain), dialect="duckdb")
+    return staged(own_steps.over(built_in, schema, fitted.all_columns))

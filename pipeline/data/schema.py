@@ -22,7 +22,8 @@ class Column:
 
     `format` is a datetime's format (None is ISO 8601, `%z` the same with offsets from UTC) or the sign beside a number,
     `missing` what else stands for no value, `low` and `high` are the ends of a number's possible values.  `unreadable`
-    counts the values that were there but do not read as the kind, `notes` are for the quality report.
+    counts the values that were there but do not read as the kind, `notes` are for the quality report.  `sql` is what a step of the
+    user's own (clean.steps) makes the column by, over the clean columns `reads`; such a column may be none of the source's.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Column:
     high: float | None = None
     unreadable: int = 0
     notes: tuple[str, ...] = ()
+    sql: str = ""
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,8 @@ def _is_sure(node: exp.Expression, name: str, at: int) -> bool:
         return name == "this" or (name == "ifs" and at == 0)
     if isinstance(node, exp.If):
         return name == "this"
+    if isinstance(node, exp.Try):
+        return False  # outside of it what fails would fail the query
     if isinstance(node, exp.Coalesce | exp.And | exp.Or):
         return name == "this"
     return True

@@ -17,6 +17,7 @@ from pipeline.data.fitted import Task
 from pipeline.errors import UserError
 from pipeline.evaluation.features import COMPONENTS, NGRAMS, SIDE, Plain, fit_features
 from pipeline.evaluation.metrics import Array, Floats
+from pipeline.terminal import progress
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -86,15 +87,21 @@ def fit_baselines(task: Task, train: Arrays, *, n_classes: int = 2, seed: int) -
     if not train.more:
         return {
             "prior": prior,
-            "linear": _fit_linear(task, train, n_classes, seed),
-            "boosting": _fit_boosting(task, train, n_classes, seed),
+            "linear": _shown(_fit_linear, task, train, n_classes, seed),
+            "boosting": _shown(_fit_boosting, task, train, n_classes, seed),
         }
     train = _drawn(train, MEDIA_ROWS, seed)
-    features = fit_features(train.more, seed=seed)
-    plain = features(train.more)
-    linear = _fit_linear(task, train, n_classes, seed, plain)
-    boosting = _fit_boosting(task, train, n_classes, seed, plain)
+    with progress.step("features of the baselines"):
+        features = fit_features(train.more, seed=seed)
+        plain = features(train.more)
+    linear = _shown(_fit_linear, task, train, n_classes, seed, plain)
+    boosting = _shown(_fit_boosting, task, train, n_classes, seed, plain)
     return {"prior": prior} | {name: _over_media(model, features) for name, model in (("linear", linear), ("boosting", boosting))}
+
+
+def _shown(fit: Callable[..., Any], *given: Any) -> Any:
+    with progress.step(f"baseline: {fit.__name__.removeprefix('_fit_')}"):
+        return fit(*given)
 
 
 def _over_media(model: Callable[[Arrays, Plain], Floats], features: Callable[[Mapping[str, Array]], Plain]) -> Predict:

@@ -41,6 +41,7 @@ def rows(
     *,
     answers: Answers,
     protected: Sequence[str],
+    own: Sequence[Metric] = (),
     replicates: int,
     confidence: float,
     seed: int,
@@ -49,12 +50,13 @@ def rows(
 
     Args:
         y: (rows,), and outputs as the metrics take them; groups: (rows,) of codes; answers: how classes are answered.
-        table: the rows' columns as people know them.
+        table: the rows' columns as people know them.  own: the user's metrics, by which parts are described too.
 
     Raises:
         ValueError: as `slices.find`.
     """
-    found = slices.find(fitted.task, y, outputs, groups, table, metrics=calibration.decided(answers))
+    metrics = (*calibration.decided(answers), *own)
+    found = slices.find(fitted.task, y, outputs, groups, table, metrics=metrics, also=[metric.name for metric in own])
     facts = {name: getattr(found, name) for name in ("looked_at", "too_small", "named", "explained", "loss")}
     parts: dict[str, Any] = {"worse": [slices.sentence(fitted.task, one) for one in found.worse], **facts}
     parts["worst_slice"] = max((one.ratio for one in found.worse), default=1.0)  # times the loss elsewhere

@@ -19,6 +19,7 @@ import numpy as np
 
 from pipeline.data.fitted import Preprocessor, Task
 from pipeline.evaluation.metrics import Additive, Array, Floats, Ints, Metric, checked, loss_metric, losses, main_metric, predicted_class
+from pipeline.terminal import progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,7 +160,7 @@ def permutation_importance(
     stand, joint = places(fitted), clusters(fitted, inputs)
     subjects = [*((column,) for column in stand), *joint]
     influence, worse = np.empty((rows, len(subjects))), np.empty(len(subjects))
-    for at, columns in enumerate(subjects):
+    for at, columns in enumerate(progress.over(subjects, "importance of columns", len(subjects))):
         where, values = _merged(fitted, stand, columns), np.empty(repeats)
         received, given = np.zeros((2, rows))
         for repeat, donor in enumerate(donors):

@@ -16,6 +16,7 @@ from scipy import stats
 
 from pipeline.data.fitted import Task
 from pipeline.evaluation.metrics import METRICS, Additive, Array, Floats, Ints, Metric, checked
+from pipeline.terminal import progress
 
 MAX_UNITS = 20_000  # more groups are merged, which gives the standard error a noise of 1 / sqrt(2 * 20,000) = 0.5%
 FEWEST = 30  # groups, below which a mean over them is hardly known
@@ -96,7 +97,7 @@ def bootstrap(
     drawn = replicates if n_units >= 2 else 0
     draws = {key: np.empty(drawn) for key in evaluators}
     step = max(1, CHUNK // max(len(groups), 1))
-    for start in range(0, drawn, step):
+    for start in progress.over(range(0, drawn, step), "bootstrap", -(-drawn // step)):
         weights = _draw(rng, n_units, min(step, drawn - start))
         for key, evaluate in evaluators.items():
             draws[key][start : start + step] = evaluate(weights)

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.data.arrays import Side
 from pipeline.data.fitted import Preprocessor
-from pipeline.evaluation import baselines, calibration, forecast_figures, forecasting, gallery, intervals, metrics
+from pipeline.evaluation import baselines, calibration, forecast_figures, forecasting, gallery, intervals, metrics, own
 from pipeline.evaluation.metrics import Additive, Array, Metric
 from pipeline.models.answers import Answers
 
@@ -49,6 +49,11 @@ class Measured:
     quality: Mapping[str, Any] = field(default_factory=dict)
     metric: Additive | None = None
 
+    @property
+    def own(self) -> tuple[Metric, ...]:
+        """Those of the metrics that are the user's."""
+        return tuple(metric for metric in self.metrics if isinstance(metric, own.Measured))
+
 
 def measure(fitted: Preprocessor, sides: Mapping[str, Side], outputs: Outputs, evaluate: EvaluateParams, seed: int) -> Measured:
     """Returns what the test rows say of a network.
@@ -64,6 +69,7 @@ def measure(fitted: Preprocessor, sides: Mapping[str, Side], outputs: Outputs, e
 
 def _rows(fitted: Preprocessor, sides: Mapping[str, Side], outputs: Outputs, evaluate: EvaluateParams, seed: int) -> Measured:
     sizes = tuple(len(category.tokens) + 1 for category in fitted.categories)
+    owned, classes = own.load(evaluate.metrics, fitted.task), fitted.target.classes
     media = [name for name in sides["train"].more if name != "fold"]
 
     def rows(side: Side) -> baselines.Arrays:
@@ -79,22 +85,23 @@ def _rows(fitted: Preprocessor, sides: Mapping[str, Side], outputs: Outputs, eva
     for name, predict in models.items():
         answers[name] = learn(predict(rows(sides["validation"])))
         found[name] = answers[name].calibrated(predict(rows(sides["test"])))
-    measured = {name: calibration.decided(one) for name, one in answers.items()}
+    measured = {name: (*calibration.decided(one), *(each.of(one, classes) for each in owned)) for name, one in answers.items()}
     result = intervals.bootstrap(fitted.task, y, found, groups, metrics=measured, **_settings(evaluate, seed))
-    own = answers[NETWORK]
-    uncalibrated = {} if own.method == "none" else {"before calibration": raw}
-    drawn = gallery.drawn(fitted.task, y, found, fitted.target.classes, own.decide, uncalibrated)
+    mine = answers[NETWORK]
+    uncalibrated = {} if mine.method == "none" else {"before calibration": raw}
+    drawn = gallery.drawn(fitted.task, y, found, classes, mine.decide, uncalibrated)
     definitions = dict(baselines.DEFINITIONS) | ({"media": baselines.MEDIA} if media else {})
-    quality = _quality(own, y, raw, found[NETWORK], groups, evaluate, seed)
-    curves = gallery.curves(fitted.task, y, found[NETWORK], own.decide)
-    validation = own.calibrated(before)
-    return Measured(own, result, measured[NETWORK], found[NETWORK], validation, y, groups, curves, drawn, definitions, quality)
+    quality = _quality(mine, y, raw, found[NETWORK], groups, evaluate, seed)
+    curves = gallery.curves(fitted.task, y, found[NETWORK], mine.decide)
+    validation = mine.calibrated(before)
+    return Measured(mine, result, measured[NETWORK], found[NETWORK], validation, y, groups, curves, drawn, definitions, quality)
 
 
 def _windows(fitted: Preprocessor, sides: Mapping[str, Side], outputs: Outputs, evaluate: EvaluateParams, seed: int) -> Measured:
     """The same for windows, which overlap: blocks of them are drawn together."""
     forecast = fitted.forecast
     assert forecast is not None
+    owned = own.load(evaluate.metrics, "forecast")
     train, validation, test = (sides[name] for name in ("train", "validation", "test"))
     scales = forecasting.scales(train, forecast)
     before = outputs(validation)
@@ -105,6 +112,7 @@ def _windows(fitted: Preprocessor, sides: Mapping[str, Side], outputs: Outputs, 
     block = evaluate.block or 2 * forecast.horizon
     measured, groups = metrics.forecast_metrics(scales.deviation, scales.naive), forecasting.blocks_of(test, block)
     lead = measured[0]
+    measured = (*measured, *(each.of(answers, ()) for each in owned))
     assert isinstance(lead, Additive)
     result = intervals.bootstrap("forecast", y, found, groups, metrics=measured, **_settings(evaluate, seed))
     steps = forecasting.by_step(y, found, scales)

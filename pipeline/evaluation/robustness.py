@@ -14,6 +14,7 @@ from pipeline.evaluation.influence import Inputs, Predict
 from pipeline.evaluation.intervals import bootstrap
 from pipeline.evaluation.metrics import Array, Metric, checked, main_metric
 from pipeline.evaluation.wording import capital, shown, word
+from pipeline.terminal import progress
 
 VALUES = 2**24  # of inputs disturbed at once, 64 MiB
 
@@ -104,7 +105,8 @@ def robustness(
     known = np.concatenate([predict(part) for part in parts])
     value = lead(*checked(fitted.task, y, known))
     effects = []
-    for kind in applicable(fitted):
+    kinds = applicable(fitted)
+    for kind in progress.over(kinds, "disturbed rows", len(kinds)):
         severities = DISTURBANCES[kind].severities
         told: dict[float, list[Array]] = {severity: [] for severity in severities}
         for at, part in enumerate(parts):

@@ -12,7 +12,7 @@ booleans, categories, any of them missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -85,6 +85,7 @@ def find(
     table: pd.DataFrame,
     *,
     metrics: Sequence[Metric] | None = None,
+    also: Collection[str] = (),
     level: float = 0.05,
     min_effect: float = 0.1,
     min_rows: int = 50,
@@ -104,7 +105,7 @@ def find(
     is left out if its rows outside a named pair are not worse (at `level`, uncorrected, or by `min_effect`).
 
     Args:
-        metrics: that slices are described by; the task's where None.
+        metrics: that slices are described by; the task's where None.  also: names of those that are shown beside the usual ones.
         level: the false discovery rate.
         min_effect: least (loss - rest) of a slice that is named, in units of the mean loss of all rows.
         min_rows: fewest rows of a slice, and of the rows it is compared with.
@@ -134,7 +135,7 @@ def find(
     named = [one for one in tested if one.q <= level and one.gap >= least and one.gap > 0]
     explained = {parent for one in named for parent, left in zip(one.parents, one.left, strict=True) if left.p > level or left.gap < least}
     kept = sorted((one for one in named if one.key not in explained), key=_surest)
-    shown = [metric for metric in metrics or METRICS[task] if metric.name in SHOWN[task]]
+    shown = [metric for metric in metrics or METRICS[task] if metric.name in (*SHOWN[task], *also)]
     describe = partial(_described, shown, y, outputs, codes, loss, columns)
     return Found(
         looked_at=len(tested),

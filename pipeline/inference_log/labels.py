@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.batch.reading import Block, blocks
-from pipeline.batch.writing import Progress
 from pipeline.config import CsvParams
 from pipeline.data.engine import engine
 from pipeline.errors import UserError
 from pipeline.inference_log import reading, segments, tables
 from pipeline.inference_log.last import FOLDER, Last
+from pipeline.terminal.progress import Step
 
 PREDICTION, CLASS = "output.prediction", "output.probability of "
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -131,7 +131,7 @@ def _take(connection: Any, source: Path, columns: Sequence[str], csv: CsvParams,
     connection.execute("CREATE TEMP TABLE given (n BIGINT, where_ VARCHAR, place BIGINT, key VARCHAR, row INTEGER, label VARCHAR)")
     for names in ([*columns, "row"], list(columns)) if by_request else (list(columns),):
         try:
-            read = blocks(source, names, csv, BLOCK, Progress())
+            read = blocks(source, names, csv, BLOCK, Step("reading"))
             block: Block | None = next(read)
         except UserError:
             if "row" in names:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from pipeline import extensions
 from pipeline.config import ModelParams
 from pipeline.data import audio
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError
-from pipeline.models import cnn, forecast, heads, mlp, rnn, transformer
+from pipeline.models import cnn, columns, forecast, heads, mlp, own, rnn, transformer
 from pipeline.models.blocks import dropped, one_width
 from pipeline.models.families import Group, groups
 from pipeline.models.members import MemberMean, Members
@@ -34,18 +36,23 @@ def build(fitted: Preprocessor, model: ModelParams, seed: int) -> keras.Model:
     members (batch, members, ...), see `serving`.
 
     Raises:
-        UserError: the family cannot read the data, or Keras knows no such activation or initializer.
+        UserError: the family cannot read the data, Keras knows no such activation or initializer, or the user's own encoder fails.
     """
     _check(model)
     chosen = groups(fitted, model)
+    owned = {group.name: own.encoder(group.kind, group.own) for group in chosen if group.own}
+    own.check_options(model.options, owned.values())
     keras.utils.set_random_seed(seed)
     inputs = _inputs(fitted)
     if fitted.forecast:
-        outputs = forecast.network(inputs["series"], fitted, model, encode=_forecaster(chosen[0], model))
+        outputs = forecast.network(inputs["series"], fitted, model, encode=_forecaster(chosen[0], model, owned))
     else:
-        encoded = [_encoded(group, inputs, fitted, model) for group in chosen]
+        encoded = [_encoded(group, inputs, fitted, model, owned.get(group.name)) for group in chosen]
         outputs = heads.head(_joined(encoded, model), fitted)
-    return keras.Model(inputs, outputs, name="model")
+    network = keras.Model(inputs, outputs, name="model")
+    if owned:
+        own.check_saved(network, owned.values())
+    return network
 
 
 def serving(network: keras.Model) -> keras.Model:
@@ -83,8 +90,13 @@ def _inputs(fitted: Preprocessor) -> dict[str, Any]:
     return {name: keras.Input(shape, dtype=kind, name=name) for name, (shape, kind) in shapes.items()}
 
 
-def _encoded(group: Group, inputs: dict[str, Any], fitted: Preprocessor, model: ModelParams) -> Any:
+def _encoded(
+    group: Group, inputs: dict[str, Any], fitted: Preprocessor, model: ModelParams, owned: extensions.Extension | None = None
+) -> Any:
     """One group of inputs as (batch, width), for a table of several members (batch, k, width)."""
+    if owned is not None:
+        x, mask = _given(group, inputs, fitted, model)
+        return own.encoded(owned, x, mask, model.options, group=group.name)
     family, prefix = {"mlp": mlp, "cnn": cnn, "rnn": rnn, "transformer": transformer}[group.family], f"{group.name}_"
     if group.kind == "table":
         return family.table(inputs, fitted, model)
@@ -101,11 +113,33 @@ def _encoded(group: Group, inputs: dict[str, Any], fitted: Preprocessor, model: 
         if family is transformer and (size := transformer.patch_of(x.shape[1], model)) > 1:
             mask = LengthMask(-(-x.shape[1] // size), stride=size, name=f"{prefix}patch_mask")(inputs["sequence_length"])
         return family.steps(x, mask, model, prefix=prefix)
+    x, mask = _tokens(group, x, fitted, model)
+    return (family.text if family in (mlp, transformer) else family.steps)(x, mask, model, prefix=prefix)
+
+
+def _given(group: Group, inputs: dict[str, Any], fitted: Preprocessor, model: ModelParams) -> tuple[Any, Any]:
+    """What an encoder of the user's gets of a group of inputs, with the mask of its steps where rows are of unequal length.
+
+    table (batch, features): the columns as an mlp sees them; text (batch, tokens, width); image (batch, height, width, channels)
+    from 0 to 1; audio (batch, frames, mels); sequence (batch, steps, channels).
+    """
+    if group.kind == "table":
+        return columns.features(inputs, fitted, model), None
+    x, prefix = inputs[group.name], f"{group.name}_"
+    if group.kind == "image":
+        return keras.layers.Rescaling(1 / 255, name=f"{prefix}scaled")(x), None
+    if group.kind == "sequence":
+        mask = LengthMask(x.shape[1], name=f"{prefix}mask")(inputs["sequence_length"])
+        return Masked(name=f"{prefix}there")(x, mask), mask
+    return _tokens(group, x, fitted, model) if group.kind == "text" else (x, None)
+
+
+def _tokens(group: Group, x: Any, fitted: Preprocessor, model: ModelParams) -> tuple[Any, Any]:
+    """A text's embedded tokens (batch, tokens, width), and which of them are there."""
     text, width = fitted.texts[int(group.name.removeprefix("text_"))], _token_width(group, model)
     start = keras.initializers.RandomNormal(stddev=width**-0.5)
-    mask = TokenMask(name=f"{prefix}mask")(x)
-    x = keras.layers.Embedding(text.vocabulary, width, embeddings_initializer=start, name=f"{prefix}embedding")(x)
-    return (family.text if family in (mlp, transformer) else family.steps)(x, mask, model, prefix=prefix)
+    mask = TokenMask(name=f"{group.name}_mask")(x)
+    return keras.layers.Embedding(text.vocabulary, width, embeddings_initializer=start, name=f"{group.name}_embedding")(x), mask
 
 
 def _token_width(group: Group, model: ModelParams) -> int:
@@ -125,8 +159,10 @@ def _joined(encoded: list[Any], model: ModelParams) -> Any:
     return dropped(x, model, name="joint_dropout")
 
 
-def _forecaster(group: Group, model: ModelParams) -> forecast.Encode | None:
+def _forecaster(group: Group, model: ModelParams, owned: Mapping[str, extensions.Extension]) -> forecast.Encode | None:
     """The encoder of a forecast's windows; none where a linear map is all."""
+    if one := owned.get(group.name):
+        return lambda x: own.encoded(one, x, None, model.options, group=group.name)
     if model.layers == 0 or (group.family == "mlp" and model.layers is None):
         return None
     return {

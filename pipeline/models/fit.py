@@ -33,6 +33,7 @@ from pipeline.models.optimization import optimizer, penalize
 from pipeline.models.progress import Progress
 from pipeline.models.schedules import rates
 from pipeline.models.stepping import stepper
+from pipeline.terminal.progress import step
 
 log = logging.getLogger(__name__)
 PREDICT_ROWS, FEWEST_ROWS = 8192, 32  # of a prediction's batch
@@ -86,33 +87,38 @@ def fit(
     parts, told = 1, 0
     rows = feed(train, fitted, params)
 
-    def tell(epoch: int, row: Epoch) -> None:
-        nonlocal told
-        if epoch >= told:  # not again after a new start
-            told = epoch + 1
-            on_epoch(epoch, row)
+    with step("epochs", params.epochs) as shown:
 
-    while True:
-        make = lambda parts=parts: _compiled(fitted, model, params, seed=seed, batch=rows.batch, parts=parts, live=shelf is not None)  # noqa: E731
-        made = shelf.take(key(fitted, model, params, seed=seed, batch=rows.batch, parts=parts), make) if shelf is not None else make()
-        if made.live:
-            made.live.set(model, params)
-        try:
-            progress = _train(made, rows, validation, params=params, seed=seed, tell=tell, checkpoint=checkpoint, diagnose=diagnose)
-        except Exception as error:
-            if not device.out_of_memory(error):
-                raise
-            if parts >= rows.batch:
-                reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-                raise UserError(f"train: the device's memory does not hold a single row in training ({reason})") from None
-        else:
-            made.plain.set_weights(progress.best_weights)
-            return Fitted(made.plain, progress.history, progress.best_epoch, progress.looks)
-        del made  # its memory is needed
-        if shelf is not None:
-            shelf.clear()
-        parts *= 2
-        log.warning("a batch of %d rows is too large for the device's memory: it is taken in %d parts", rows.batch, parts)
+        def tell(epoch: int, row: Epoch) -> None:
+            nonlocal told
+            if not told:
+                shown.before = epoch  # of a checkpoint
+            shown.at(epoch + 1, f"loss {row['train/loss']:.4f}, validation loss {row['validation/loss']:.4f}")
+            if epoch >= told:  # not again after a new start
+                told = epoch + 1
+                on_epoch(epoch, row)
+
+        while True:
+            make = lambda parts=parts: _compiled(fitted, model, params, seed=seed, batch=rows.batch, parts=parts, live=shelf is not None)  # noqa: E731
+            made = shelf.take(key(fitted, model, params, seed=seed, batch=rows.batch, parts=parts), make) if shelf is not None else make()
+            if made.live:
+                made.live.set(model, params)
+            try:
+                progress = _train(made, rows, validation, params=params, seed=seed, tell=tell, checkpoint=checkpoint, diagnose=diagnose)
+            except Exception as error:
+                if not device.out_of_memory(error):
+                    raise
+                if parts >= rows.batch:
+                    reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+                    raise UserError(f"train: the device's memory does not hold a single row in training ({reason})") from None
+            else:
+                made.plain.set_weights(progress.best_weights)
+                return Fitted(made.plain, progress.history, progress.best_epoch, progress.looks)
+            del made  # its memory is needed
+            if shelf is not None:
+                shelf.clear()
+            parts *= 2
+            log.warning("a batch of %d rows is too large for the device's memory: it is taken in %d parts", rows.batch, parts)
 
 
 def _compiled(fitted: Preprocessor, model: ModelParams, params: TrainParams, *, seed: int, batch: int, parts: int, live: bool) -> Compiled:

@@ -190,7 +190,7 @@ def columns_of(package: Path, components: Components, raw: pa.Table, fitted: Pre
     """
     if not len(raw):
         return {name: np.empty(0) for name in names(len(components.directions))}
-    return components.columns(of_package(package, raw, fitted.all_columns))
+    return components.columns(of_package(package, raw, fitted.raw_columns))
 
 
 def among(columns: Sequence[str], watched: Sequence[str]) -> list[str]:

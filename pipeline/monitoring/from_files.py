@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.batch.reading import blocks
-from pipeline.batch.writing import Progress
 from pipeline.child import Child, Refused
 from pipeline.config import CsvParams
 from pipeline.data import asking
@@ -24,6 +23,7 @@ from pipeline.errors import UserError
 from pipeline.monitoring import periods
 from pipeline.monitoring.thinning import Thinned
 from pipeline.monitoring.watched import BLOCK, Pending, Rows, Watched
+from pipeline.terminal.progress import Step
 
 VALUES = 120_000_000  # held at once, over all windows
 
@@ -48,9 +48,9 @@ def of_files(
     parts = sorted(one for one in source.rglob("*") if one.is_file()) if source.is_dir() else [source]
     stamp = hashlib.sha256(repr([(str(one), (told := one.stat()).st_size, told.st_mtime_ns) for one in parts]).encode()).hexdigest()[:16]
     group, target = model.reference.group, model.fitted.target.column
-    wanted = list(dict.fromkeys([*model.fitted.all_columns, target, *(name for name in (group, time) if name)]))
+    wanted = list(dict.fromkeys([*model.fitted.raw_columns, target, *(name for name in (group, time) if name)]))
     kept, spans = dict[str, Thinned](), dict[str, list[Any]]()
-    with closing(blocks(source, wanted, csv, BLOCK, Progress(), needed=False)) as read:
+    with closing(blocks(source, wanted, csv, BLOCK, Step("reading"), needed=False)) as read:
         for number, block in enumerate(read):
             for name, some, bounds in _windows_of(block.table, Path(block.where).name, every, time, model, kept):
                 thinned = kept.setdefault(name, Thinned(model.most))
@@ -118,7 +118,7 @@ class _Answer:
                 answers.extend(child.ask(asked.slice(at, BLOCK)) for at in range(0, max(len(asked), 1), BLOCK))
             except Refused as refused:
                 raise UserError(f"the package takes none of these rows: {refused}") from None
-        raw = table.select([name for name in self.model.fitted.all_columns if name in table.column_names])
+        raw = table.select([name for name in self.model.fitted.raw_columns if name in table.column_names])
         labels = table[self.target] if self.target in table.column_names else None
         by = self.group if self.group in table.column_names else None
         found = self.model.rows(raw, pa.concat_tables(answers), labels, table[by] if by else None)

@@ -104,7 +104,7 @@ class _Load:
     def __call__(self) -> Rows:
         fitted, group = self.model.fitted, self.model.reference.group
         names = {name for schema in reading.schemas(self.folder) for name in schema.names}
-        there = [name for name in fitted.all_columns if INPUT + name in names and name not in self.hidden]
+        there = [name for name in fitted.raw_columns if INPUT + name in names and name not in self.hidden]
         outputs = [name for name in names if name.startswith(OUTPUT)]
         by = next((prefix + group for prefix in (KEY, INPUT) if group and prefix + group in names and group not in self.hidden), None)
         columns = [*(INPUT + name for name in there), *outputs, *(["refused"] if "refused" in names else []), *([by] if by else [])]
@@ -119,6 +119,6 @@ class _Load:
         answers = table.select([name for name in table.column_names if name.startswith(OUTPUT) or name == "refused"])
         answers = answers.rename_columns([name.removeprefix(OUTPUT) for name in answers.column_names])
         found = self.model.rows(raw, answers, table["label"], table[by] if by else None)
-        hidden = tuple(name for name in found.absent if name in self.hidden or INPUT + name not in names)
+        hidden = tuple(name for name in found.absent if {name, *fitted.raw_of((name,))} & set(self.hidden) or INPUT + name not in names)
         notes = () if not group or by else (f"rows are taken as independent: the log has no column {group} (serve.keep would keep it)",)
         return replace(found, rows=self.rows, absent=tuple(name for name in found.absent if name not in hidden), hidden=hidden, notes=notes)

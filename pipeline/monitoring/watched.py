@@ -114,7 +114,7 @@ class Watched:
             except fresh.PackageError as error:
                 raise UserError(f"{self.package.folder}: the model's process failed: {(str(error).splitlines() or [''])[-1]}") from None
             found = windows.with_columns(found, columns)
-        absent = tuple(name for name in self.fitted.all_columns if name not in there)
+        absent = tuple(name for name in self.fitted.all_columns if not there.issuperset(self.fitted.raw_of((name,))))
         return Rows(found, len(raw), int((~fine).sum()), unread, unknown, absent)
 
 

@@ -103,6 +103,7 @@ def kinds(window: Window, fitted: Preprocessor, hidden: Collection[str] = ()) ->
     Args:
         hidden: columns whose values are not known, such as hashed ones: with them go their parts, and what the network makes of all.
     """
+    hidden = {*hidden, *(name for name, read in fitted.made.items() if set(read) & set(hidden))}
     apart = {*hidden, *(embedding.names() if set(hidden) & set(fitted.all_columns) and embedding.worth(fitted) else ())}
     apart |= {name for name in window.frame if name not in fitted.columns and str(name).rpartition(" (")[0] in hidden}
     watched = [name for name in window.frame if name not in apart and (name != fitted.target.column or name in fitted.columns)]

@@ -12,6 +12,7 @@ from pipeline.config import DataParams
 from pipeline.data.engine import ROW_ID, engine, parquet_rows, scratch, with_row_id, write
 from pipeline.data.sources import dispatch
 from pipeline.errors import UserError
+from pipeline.terminal.progress import SUMMARY
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,15 @@ def run(data: DataParams) -> None:
             found["rejected"] = parquet_rows(folder / paths.REJECTS)
         files.write_json(folder / paths.SOURCE.name, found)
     told = ", ".join(f"{key} {value!r}" for key, value in found.items() if key in TOLD and value not in ("", 0, None))
-    log.info("%d rows, %d columns from %s (%s%s)", rows, len(found["columns"]), found["source"], found["kind"], told and ", " + told)
+    log.info(
+        "%d rows, %d columns from %s (%s%s)",
+        rows,
+        len(found["columns"]),
+        found["source"],
+        found["kind"],
+        told and ", " + told,
+        extra=SUMMARY,
+    )
     if found.get("rejected"):
         log.warning("%d rows could not be read and are set aside with their reasons in %s", found["rejected"], paths.RAW / paths.REJECTS)
 

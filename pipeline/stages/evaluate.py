@@ -18,6 +18,8 @@ from pipeline.data.fitted import Preprocessor
 from pipeline.data.schema import Schema
 from pipeline.errors import UserError
 from pipeline.models import device
+from pipeline.terminal import progress
+from pipeline.terminal.progress import SUMMARY
 from pipeline.tracking import runs
 
 if TYPE_CHECKING:
@@ -35,20 +37,24 @@ def run(
     What is learnt of its outputs (calibration, threshold, intervals) is learnt on validation, and goes into the package.
     """
     now = override({"normalize": normalize, "model": model, "train": train}, files.read_json(paths.RUN)["tuned"])
-    device.start(*(now["train"].device, now["train"].backend) if evaluate.shares else ())
-    import keras
+    with progress.step("starting Keras"):
+        device.start(*(now["train"].device, now["train"].backend) if evaluate.shares else ())
+        import keras
 
     import pipeline.models.layers  # noqa: F401  (what model.keras is made of)
     from pipeline.evaluation.measuring import measure
+    from pipeline.models import own
     from pipeline.models.feeding import inputs
     from pipeline.models.fit import outputs
     from pipeline.monitoring import embedding
 
     fitted = Preprocessor.from_json(paths.FITTED.read_text(encoding="utf-8"))
+    own.register_trained(files.read_json(paths.RUN).get("encoders", {}))
     network = keras.models.load_model(paths.MODEL, compile=False, safe_mode=True)
     asked = lambda given: outputs(network, fitted, given)  # noqa: E731
     with prepared.sides(fitted, split, ("train", "validation", "test")) as sides:
-        measured = measure(fitted, sides, asked, evaluate, seed)
+        with progress.step("network and baselines"):
+            measured = measure(fitted, sides, asked, evaluate, seed)
         calibrated = lambda given: measured.answers.calibrated(asked(given))  # noqa: E731
         explained = _explained(fitted, sides["test"], measured, calibrated, seed, evaluate) | _attributed(
             network, fitted, sides["test"], measured
@@ -68,7 +74,15 @@ def run(
     others = [model for model in models if model != "network"]
     for name, i in models["network"].items():
         beside = ", ".join(f"{model} {models[model][name].value:.5g}" for model in others)
-        log.info("%-18s %.5g [%.5g, %.5g]   (%s)", name, i.value, i.low, i.high, beside)
+        log.info(
+            "%-18s %.5g [%.5g, %.5g]   (%s)",
+            name,
+            i.value,
+            i.low,
+            i.high,
+            beside,
+            extra=SUMMARY if name == next(iter(models["network"])) else None,
+        )
 
 
 def _write(measured: Measured, explained: Explained, embeddings: np.ndarray | None) -> None:
@@ -127,7 +141,7 @@ def _explained(
     table = pd.read_parquet(paths.SPLIT / "test" / paths.ROWS, columns=there)
     why = explaining.why(fitted, *asked, table.iloc[some].reset_index(drop=True), **settings)
     told = measured.truth, measured.outputs, measured.groups, table
-    rows = explaining.rows(fitted, *told, answers=measured.answers, protected=evaluate.protected, **settings)
+    rows = explaining.rows(fitted, *told, answers=measured.answers, protected=evaluate.protected, own=measured.own, **settings)
     return rows | why | hard
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from pipeline.monitoring import embedding, forecasts, overall, page, periods, re
 from pipeline.monitoring.judgement import Asked, Judge, words
 from pipeline.monitoring.reference import Reference
 from pipeline.monitoring.windows import Window
+from pipeline.terminal import progress
+from pipeline.terminal.progress import SUMMARY
 from pipeline.tracking import runs
 
 log = logging.getLogger(__name__)
@@ -40,7 +43,9 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
     with files.replaced(paths.MONITORED.parent) as folder:
         found, production = list[dict[str, Any]](), list[Window]()
         rows: dict[str, Any] = {"there": 0, "judged": 0, "refused": 0}
-        for asked in [*_control(kept, monitor), *_production(fitted, kept, monitor, rows)]:
+        with progress.step("answers for the production rows"):
+            windows_asked = [*_control(kept, monitor), *_production(fitted, kept, monitor, rows)]
+        for asked in progress.over(windows_asked, "windows", len(windows_asked)):
             before = (found[-1]["window"], production[-1]) if production and asked.kind == "production" else None
             told, _ = judge.judge(asked, folder / asked.name, before=before)
             found.append(told)
@@ -59,6 +64,8 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
         )
         files.write_json(folder / paths.MONITORED.name, summary | {"rows": {"production": rows}})
         page.write(folder, summary | {"rows": {"production": rows}})
+    states = Counter(one["state"] for one in found)
+    log.info("%d windows: %s", len(found), ", ".join(f"{n} {state}" for state, n in states.items()), extra=SUMMARY)
     if rows["refused"]:
         log.warning("%d of the production rows looked at are refused by the package", rows["refused"])
     with runs.reopened(paths.RUN, "monitor") as tracked:

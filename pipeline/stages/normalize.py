@@ -9,6 +9,7 @@ from pipeline.config import NormalizeParams, SplitParams
 from pipeline.data import prepared, preprocessing, reference
 from pipeline.data.engine import engine
 from pipeline.data.schema import Schema
+from pipeline.terminal.progress import SUMMARY
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,7 @@ def run(split: SplitParams, normalize: NormalizeParams) -> None:
         "pictures": fitted.images,
         "sounds": fitted.audios,
     }
-    log.info(
-        "inputs: %s", ", ".join(f"{len(states)} {kind}" for kind, states in counts.items() if states or kind in ("numbers", "categories"))
-    )
+    told = [f"{len(states)} {kind}" for kind, states in counts.items() if states or kind in ("numbers", "categories")]
+    log.info("inputs: %s", ", ".join(told), extra=SUMMARY)
     for name, reason in fitted.set_aside.items():
         log.info("set aside %s: %s", name, reason)

@@ -20,9 +20,12 @@ from pipeline.data.arrays import Side
 from pipeline.data.engine import engine
 from pipeline.data.fitted import Preprocessor
 from pipeline.data.schema import Schema
-from pipeline.evaluation import calibration, forecasting, metrics
+from pipeline.evaluation import calibration, forecasting, metrics, own
+from pipeline.models import own_files
 from pipeline.models.answers import Answers
 from pipeline.monitoring import forecasts, reference
+from pipeline.terminal import progress
+from pipeline.terminal.progress import SUMMARY
 from pipeline.tracking import registry, runs, sending, store
 
 log = logging.getLogger(__name__)
@@ -42,15 +45,18 @@ def run(seed: int, split: SplitParams, evaluate: EvaluateParams, register: Regis
     shutil.rmtree(paths.PACKAGE, ignore_errors=True)
     example = rows[list(packaging.columns(fitted))].head(fitted.forecast.look_back if fitted.forecast else EXAMPLES)
     watched = forecasts.reference(fitted) if fitted.forecast else reference.of_rows(fitted, **_drawn(split))
-    digest = packaging.build(paths.PACKAGE, fitted, example, lambda folder: reference.write(watched, folder))
-    checked = packaging.check(paths.PACKAGE, fitted, rows, expected)
+    encoders = own_files.trained(files.read_json(paths.RUN).get("encoders", {}))
+    digest = packaging.build(paths.PACKAGE, fitted, example, lambda folder: reference.write(watched, folder), encoders=encoders)
+    with progress.step(f"replay of {len(rows):,} test rows in a fresh process"):
+        checked = packaging.check(paths.PACKAGE, fitted, rows, expected)
     what = f"{len(expected)} test windows" if fitted.forecast else f"{len(rows)} raw test rows"
     log.info("%s replayed in a fresh process: largest difference %.1e", what, max(checked.skew.values()))
     for why, count in checked.refused.items():
         log.warning("%d of them are refused: %s", count, why)
 
     costs = {"latency_ms": 1e3 * checked.seconds, "size_mb": packaging.size(paths.PACKAGE)}
-    champion, judged = _judged(fitted, digest, replayed, costs, seed, split, evaluate, register)
+    with progress.step("comparison with the champion"):
+        champion, judged = _judged(fitted, digest, replayed, costs, seed, split, evaluate, register)
     lacking = _lacking(register, costs)
     accepted = judged.verdict == "same" or (judged.verdict in register.accept and not lacking)
     alias: str | None = register.alias if accepted else register.challenger
@@ -73,7 +79,7 @@ def run(seed: int, split: SplitParams, evaluate: EvaluateParams, register: Regis
     found |= {"judgement": asdict(judged) | {"reasons": reasons, "accepted": accepted, "champion_version": champion and champion.number}}
     files.write_json(paths.REGISTERED, found | ({"version": version, "alias": alias} if version else {}))
     state = f"version {version}{f', {alias}' if alias else ''}" if version else "is registered once the store is back"
-    log.info("%s %s: %s%s", register.name, state, judged.verdict, f" ({'; '.join(reasons)})" if reasons else "")
+    log.info("%s %s: %s%s", register.name, state, judged.verdict, f" ({'; '.join(reasons)})" if reasons else "", extra=SUMMARY)
 
 
 def _judged(
@@ -119,9 +125,11 @@ def _judged(
         last = (str(error).splitlines() or [""])[-1]
         return champion, gate.Judgement("unlike", (f"the champion, version {champion.number}, cannot answer for these rows: {last[:300]}",))
     settings: dict[str, Any] = {"replicates": evaluate.replicates, "confidence": evaluate.confidence, "seed": seed}
+    owned = own.load(evaluate.metrics, fitted.task)
     with prepared.sides(fitted, split, ("train", "test")) as sides:
         if fitted.forecast:
-            settings["metrics"] = dict.fromkeys(("new", "champion"), _forecast_metrics(fitted, sides["train"]))
+            mine = tuple(each.of(theirs_by, ()) for each in owned)
+            settings["metrics"] = dict.fromkeys(("new", "champion"), (*_forecast_metrics(fitted, sides["train"]), *mine))
             y = forecasting.future(sides["test"], fitted.forecast)[some]
             groups = forecasting.blocks_of(sides["test"], evaluate.block or 2 * fitted.forecast.horizon)[some]
             table = None
@@ -130,7 +138,10 @@ def _judged(
             schema = Schema.from_json(paths.SCHEMA.read_text(encoding="utf-8"))
             table = pd.read_parquet(paths.SPLIT / "test" / paths.ROWS, columns=schema.compared()).head(len(new))
             ours_by = Answers.read(paths.ANSWERS)
-            settings["metrics"] = {name: calibration.decided(by, ours_by.costs) for name, by in (("new", ours_by), ("champion", theirs_by))}
+            settings["metrics"] = {
+                name: (*calibration.decided(by, ours_by.costs), *(each.of(by, fitted.target.classes) for each in owned))
+                for name, by in (("new", ours_by), ("champion", theirs_by))
+            }
     both = packaging.answered(answer, theirs) & np.isfinite(new).reshape(len(new), -1).all(axis=1)
     if not both.any():
         return champion, gate.Judgement(

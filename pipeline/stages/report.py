@@ -1,39 +1,24 @@
-"""Report: one page of the whole run.  Run: `python -m pipeline report`."""
+"""Report: one page of the whole run.  Run: `python -m pipeline report`.
+
+The page tells what each stage took and whether it ran in this repro, which is kept in the state (`paths.costs`) and not among
+the stage's dependencies: times never make DVC run a stage again, and the page is an output that no stage reads.  So two runs
+of the same params differ in these times, as they do in the latency that register measures.  A page that is up to date is not
+written again, and then tells of the repro that wrote it.
+"""
 
 from __future__ import annotations
 
-import base64
 import logging
 
-import jinja2
-
 from pipeline import files, paths, summary
+from pipeline.run_page import flow, page
+from pipeline.run_page.reading import json_of
+from pipeline.terminal.progress import SUMMARY
 
 log = logging.getLogger(__name__)
-PICTURES = (
-    "forecast", "error_by_step", "roc", "residuals", "calibration", "precision_recall", "confusion", "importance", "dependence",
-    "robustness", "attribution", "data_curve",
-)  # fmt: skip
 
 
 def run() -> None:
-    """Write reports/index.html: result against baselines, curves, data, monitored windows, links; pictures included."""
-    found = summary.facts()
-    environment = jinja2.Environment(loader=jinja2.PackageLoader("pipeline"), autoescape=True, undefined=jinja2.StrictUndefined)
-    names = [f"evaluate/{name}.png" for name in PICTURES]
-    pictures = [file for name in ("train/learning_curves.png", *names) if (file := paths.REPORTS / name).exists()]
-    page = environment.get_template("index.html").render(
-        found,
-        result=summary.result(found),
-        verdicts=[summary.against(found, other) for other in found["test"]["differences"]],
-        watched=summary.watched(found),
-        answered=summary.answered(found),
-        swept=paths.BEST.with_name("index.html").exists(),
-        names=summary.NAMES,
-        number=summary.number,
-        shown=summary.SHOWN,
-        lower=summary.LOWER_IS_BETTER,
-        pictures={file.stem: base64.b64encode(file.read_bytes()).decode() for file in pictures},
-    )
-    files.write_text(paths.INDEX, page)
-    log.info("%s", paths.INDEX)
+    """Write reports/index.html: the result, the flow, data, training, sweep, gate and monitored windows; links to all reports."""
+    files.write_text(paths.INDEX, page.page(summary.facts(), json_of(paths.costs()), flow.repro_began()))
+    log.info("%s", paths.INDEX, extra=SUMMARY)

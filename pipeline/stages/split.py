@@ -15,6 +15,7 @@ from pipeline.data.leakage.finding import Audit
 from pipeline.data.leakage.page import page
 from pipeline.data.schema import Schema
 from pipeline.errors import UserError
+from pipeline.terminal.progress import SUMMARY
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def run(seed: int, split: SplitParams) -> None:
 
 
 def _tell(found: dict[str, Any], merged: dict[str, list[str]]) -> None:
-    log.info("%s: %s", found["strategy"], ", ".join(f"{row['rows']} {side}" for side, row in found["sides"].items()))
+    log.info("%s: %s", found["strategy"], ", ".join(f"{row['rows']} {side}" for side, row in found["sides"].items()), extra=SUMMARY)
     if found["unlabelled"]:
         log.warning("%d rows left out: %s", found["unlabelled"], splitting.UNLABELLED)
     for reason, rows in found["dropped"].items():

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
 from ruamel.yaml import YAML
-from tqdm import tqdm
 
 from pipeline import files, lineage, paths
 from pipeline.config import ModelParams, NormalizeParams, SplitParams, TrainParams, override
@@ -20,7 +18,8 @@ from pipeline.data import arrays, prepared
 from pipeline.data.arrays import Side
 from pipeline.data.fitted import Preprocessor
 from pipeline.history import origin
-from pipeline.models import device
+from pipeline.models import device, own_files
+from pipeline.terminal.progress import SUMMARY, step
 from pipeline.tracking import journal, runs
 
 if TYPE_CHECKING:
@@ -43,7 +42,10 @@ def run(seed: int, split: SplitParams, normalize: NormalizeParams, model: ModelP
 
 def _train(seed: int, fitted: Preprocessor, sides: Mapping[str, Side], now: dict[str, Any], best: Mapping[str, Any]) -> None:
     train = now["train"]
-    computer = device.start(train.device, train.backend)
+    with step("starting Keras"):
+        computer = device.start(train.device, train.backend)
+        import keras  # noqa: F401
+
     from pipeline.models.build import build, save, serving
     from pipeline.models.feeding import class_weights
     from pipeline.models.fit import actual, fit, measures, outputs
@@ -51,7 +53,11 @@ def _train(seed: int, fitted: Preprocessor, sides: Mapping[str, Side], now: dict
     from pipeline.training.crossvalidation import cross_validate
 
     now["train"] = now["train"].model_copy(update={"batch_size": now["train"].batch(len(sides["train"]))})
-    data = [*arrays.files(*sides), *([Path(train.start_from)] if train.start_from else [])]
+    data = [
+        *arrays.files(*sides),
+        *([Path(train.start_from)] if train.start_from else []),
+        *own_files.placed(now["model"].encoder).values(),
+    ]
     environment = lineage.environment()
     params = {"seed": seed, "fitted": fitted.to_json(), "lock": environment.get("lock"), **now}
     key = lineage.fingerprint(code=Path(__file__), data=data, params=params)
@@ -86,10 +92,9 @@ def _train(seed: int, fitted: Preprocessor, sides: Mapping[str, Side], now: dict
         how: dict[str, Any] = {"model": now["model"], "params": now["train"]}
         results = []
         for at, one in enumerate(ensembling.seeds(seed, now["train"].ensemble)):
-            prefix, show = f"network_{at}/" if at else "", _progress(now["train"].epochs)
+            prefix = f"network_{at}/" if at else ""
 
-            def on_epoch(epoch: int, row: Mapping[str, float], prefix: str = prefix, show: Any = show) -> None:
-                show(epoch, row)
+            def on_epoch(epoch: int, row: Mapping[str, float], prefix: str = prefix) -> None:
                 tracked.metrics({f"{prefix}{name}": value for name, value in row.items()}, step=epoch)
 
             file = kept(f"network-{at}") if at else checkpoint
@@ -107,13 +112,16 @@ def _train(seed: int, fitted: Preprocessor, sides: Mapping[str, Side], now: dict
         files.write_text(paths.FITTED, fitted.to_json())
         about = _about(name, plan, sides, results[0], final)
         tracked.tags({"mlflow.note.content": about})
+        with step("telling MLflow"):
+            run_id = tracked.settle()
         made = {
             "run": tracked.key,
             "about": about,
-            "run_id": tracked.settle(),
+            "run_id": run_id,
             "experiment": name,
             "fingerprint": key,
             "tuned": best["params"],
+            "encoders": own_files.described(now["model"].encoder),
         }
         head = tracked.journal.head
         files.write_json(paths.RUN, {**made, "started": head["started"], "ended": journal.now(), "tags": head["tags"]})
@@ -124,7 +132,7 @@ def _train(seed: int, fitted: Preprocessor, sides: Mapping[str, Side], now: dict
     for file in checkpoint.parent.glob(f"{key}*.npz"):
         file.unlink()
     shown = ", ".join(f"{k} {v:.4f}" for k, v in final.items() if k.startswith(("train/loss", "validation/")))
-    log.info("best of %d epochs: %d (%s)", len(results[0].history), results[0].best_epoch + 1, shown)
+    log.info("best of %d epochs: %d (%s)", len(results[0].history), results[0].best_epoch + 1, shown, extra=SUMMARY)
 
 
 def _made_meanwhile(key: str) -> bool:
@@ -188,19 +196,3 @@ def _report(results: list[Fitted], final: Mapping[str, float], crossed: CrossVal
 
 def _tell(fold: int, row: Mapping[str, float]) -> None:
     log.info("fold %d: %s", fold, ", ".join(f"{k} {v:.4f}" for k, v in row.items()))
-
-
-def _progress(epochs: int) -> Callable[[int, Mapping[str, float]], None]:
-    """A bar on a terminal, a line every few seconds elsewhere."""
-    bar = tqdm(total=epochs, unit="epoch", disable=None, leave=False)
-    shown = time.monotonic()
-
-    def show(epoch: int, row: Mapping[str, float]) -> None:
-        nonlocal shown
-        bar.update(epoch + 1 - bar.n)
-        bar.set_postfix(loss=f"{row['train/loss']:.4f}", validation=f"{row['validation/loss']:.4f}")
-        if bar.disable and time.monotonic() - shown > 5:
-            log.info("epoch %d of %d: loss %.4f, validation loss %.4f", epoch + 1, epochs, row["train/loss"], row["validation/loss"])
-            shown = time.monotonic()
-
-    return show

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from pipeline import files, lineage, paths
 from pipeline.config import ModelParams, NormalizeParams, SplitParams, TrainParams, TuneParams
 from pipeline.errors import UserError
+from pipeline.terminal.progress import SUMMARY
 from pipeline.tracking import sweeps
 from pipeline.tuning import preview, results, stores, study, sweep, terminal
 from pipeline.tuning.plan import Plan
@@ -54,8 +55,8 @@ def run(
         found = study.Study(tune, plan.aim, plan.space, seed=seed, store=plan.store, made_from=plan.made_from, join=join)
         stack.callback(found.close)
         objective, lower = next(iter(plan.aim.objectives.items()))
-        view = terminal.view(trials=tune.trials, epochs=plan.epochs, objective=objective, lower=lower, workers=tune.workers)
-        stack.callback(view.close)
+        shape: dict[str, Any] = {"trials": tune.trials, "epochs": plan.epochs, "workers": tune.workers}
+        view = stack.enter_context(terminal.view(**shape, objective=objective, lower=lower))
         if join:
             sweep.run(found, plan.setup, tune, view)
             return
@@ -68,7 +69,6 @@ def run(
             if isinstance(error, KeyboardInterrupt):
                 log.warning("interrupted: %d of %d trials are kept; the same command goes on with them", found.done(), tune.trials)
             raise
-        view.close()
         _finish(found, plan, tune, tracked)
 
 
@@ -112,7 +112,7 @@ def _finish(found: study.Study, plan: Plan, tune: TuneParams, tracked: sweeps.Sw
         raise UserError(f"tune: none of {len(result.trials)} trials came to a good end; {first}")
     best = result.of(result.best)
     first, value = result.objectives[0], best.values[0]
-    log.info("best: trial %d of %d, %s %.4f on validation", best.number, len(result.trials), first, value)
+    log.info("best: trial %d of %d, %s %.4f on validation", best.number, len(result.trials), first, value, extra=SUMMARY)
     provenance = {"study": plan.key, "trials": len(result.trials), "best_trial": best.number, "objective": first, "value": value}
     provenance |= {"validation_loss": best.measured["loss"], "reproducible": _reproducible(tune)}
     _write(result, provenance, timeline := plan.studies / f"{plan.key}.html")

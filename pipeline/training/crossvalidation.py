@@ -19,6 +19,7 @@ from pipeline.errors import UserError
 from pipeline.evaluation import metrics
 from pipeline.models.compiled import Shelf
 from pipeline.models.fit import actual, fit, outputs
+from pipeline.terminal import progress
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def cross_validate(
     parts, rows = folds(train, validation, fitted), _joined(train, validation)
     shelf = Shelf()
     truth, found, found_by_fold = actual(rows, fitted), None, []
-    for at, (rest, stopping, held) in enumerate(parts):
+    for at, (rest, stopping, held) in enumerate(progress.over(parts, "folds of cross-validation", len(np.unique(rows.more["fold"])))):
         result = fit(fitted, rest, stopping, model=model, params=params, seed=seed, checkpoint=checkpoint(at), shelf=shelf)
         predicted = outputs(result.model, fitted, held)
         found = np.empty((len(rows), *predicted.shape[1:])) if found is None else found

@@ -52,7 +52,7 @@ def explain(network: keras.Model, fitted: Preprocessor, batch_size: int, model: 
         "memory_activations": activations,
         "batch_size": batch_size,
     }
-    return found | ({"encoders": {group.name: group.family for group in groups(fitted, model)}} if model else {})
+    return found | ({"encoders": {group.name: group.read_by for group in groups(fitted, model)}} if model else {})
 
 
 def summary(network: keras.Model) -> str:

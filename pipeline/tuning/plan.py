@@ -14,6 +14,7 @@ from pipeline.data.fitted import Preprocessor, Task
 from pipeline.errors import UserError, masked
 from pipeline.evaluation import metrics
 from pipeline.imports import closure
+from pipeline.models import own_files
 from pipeline.tracking import sweeps
 from pipeline.tuning import space, stores, study, worker
 
@@ -69,6 +70,7 @@ class Plan:
         """The study's key, and what it was made from."""
         train: TrainParams = self.sections["train"]
         data = [*arrays.files(*paths.SIDES[:2]), *([Path(train.start_from)] if train.start_from else [])]
+        data += own_files.placed(self.sections["model"].encoder).values()
         if any(key.startswith("normalize.") for key in {**self.space, **self.tune.fixed}):
             data += [paths.SCHEMA, *(paths.SPLIT / side / paths.ROWS for side in paths.SIDES[:2])]
         params = {"seed": self.seed, **_flat("model", self.sections["model"]), **_flat("train", train)}

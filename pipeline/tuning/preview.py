@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from pipeline.errors import UserError
+from pipeline.terminal.progress import seconds
 from pipeline.tuning import space, worker
 from pipeline.tuning.plan import Plan
-from pipeline.tuning.terminal import minutes
 
 EPOCHS = 2
 
@@ -36,7 +36,7 @@ def tell(plan: Plan) -> None:
     longest = first + (epochs - 1) * each
     total = start + tune.trials * longest / tune.workers
     click.echo(f"params.yaml's own network takes {first:.1f} s for the first epoch and {each:.1f} s for the second, {start:.0f} s to start")
-    click.echo(f"so {tune.trials} trials of {epochs} epochs take {minutes(total)} at most; early stopping and {tune.pruner} make it less")
+    click.echo(f"so {tune.trials} trials of {epochs} epochs take {seconds(total)} at most; early stopping and {tune.pruner} make it less")
     if tune.minutes is not None and tune.minutes * 60 < total:
         click.echo(f"tune.minutes ends it after {tune.minutes:g} min")
 

@@ -22,7 +22,9 @@ def usual(fitted: Preprocessor, model: ModelParams) -> dict[str, Interval]:
     """Step length and decay for every network; dropout, width and depth where there are hidden layers; and what the family has."""
     space = {"train.learning_rate": Interval(log=(3e-4, 1e-2)), "train.weight_decay": Interval(log=(1e-4, 1e-1))}
     found = groups(fitted, model)
-    families = {group.family for group in found}
+    families = {group.family for group in found if not group.own}
+    if all(group.own for group in found):  # nobody knows what the user's encoders read of model
+        return space
     linear = model.layers == 0 or (fitted.forecast is not None and families == {"mlp"} and model.layers is None)
     if linear:
         return space | ({"model.centering": Interval(choice=("last", "mean", "standardize", "none"))} if fitted.forecast else {})

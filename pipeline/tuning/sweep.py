@@ -126,7 +126,6 @@ class _Crew:
     def _listen(self, busy: Sequence[Worker]) -> None:
         """Take what workers have to say, for a second at most."""
         ready = connection.wait([one.pipe for one in busy] + [one.process.sentinel for one in busy], PATIENCE)
-        self.view.tick()
         if not busy:
             time.sleep(PATIENCE)
         for one in busy:

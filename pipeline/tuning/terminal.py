@@ -1,15 +1,16 @@
-"""The sweep in the terminal: a live table where there is one, a line for each trial elsewhere."""
+"""The sweep in the terminal: a table that is drawn anew where there is one, and a line in the log for each trial."""
 
 from __future__ import annotations
 
 import logging
 import statistics
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pipeline.terminal import progress
 from pipeline.tuning import results
 
 if TYPE_CHECKING:
@@ -31,13 +32,14 @@ class Seat:
 
 @dataclass
 class View:
-    """Lines in the log: what a pipe or a file can hold."""
+    """What goes on in a sweep: workers, best so far, counts, time left."""
 
     trials: int
     epochs: int
     objective: str
     lower: bool
     workers: int = 1
+    shown: progress.Step = field(default_factory=lambda: progress.Step("trials"))
     seats: dict[str, Seat] = field(default_factory=dict)
     over: list[results.Trial] = field(default_factory=list)
     took: list[float] = field(default_factory=list)  # seconds of the trials of this call
@@ -57,8 +59,11 @@ class View:
     def finished(self, trial: results.Trial) -> None:
         """A trial is over."""
         self.over.append(trial)
+        self.shown.at(sum(one.state != results.FAILED for one in self.over), self._best())
         mine = next((name for name, seat in self.seats.items() if seat.number == trial.number), None)
-        if mine is not None:
+        if mine is None:  # of an earlier call
+            self.shown.before = self.shown.done
+        else:
             self.took.append(time.monotonic() - self.seats.pop(mine).since)
             self.say(trial)
 
@@ -67,18 +72,12 @@ class View:
         outcome = f"{self.objective} {trial.values[0]:.4g}" if trial.values else trial.state
         why = f": {trial.reason}" if trial.reason else f" after {trial.epochs} epochs"
         shown = ", ".join(f"{key} {_short(value)}" for key, value in trial.params.items())
-        left = f"; {minutes(seconds)} left" if (seconds := self.left()) else ""
+        left = f"; {progress.seconds(seconds)} left" if (seconds := self.left()) else ""
         log.info("trial %d of %d: %s%s (%s)%s", trial.number, self.trials, outcome, why, shown, left)
 
     def gone(self, worker: str) -> None:
         """A worker is no more."""
         self.seats.pop(worker, None)
-
-    def tick(self) -> None:
-        """Time has passed."""
-
-    def close(self) -> None:
-        """Show no more."""
 
     def best(self) -> results.Trial | None:
         """The best trial so far, in the first objective."""
@@ -93,40 +92,19 @@ class View:
             return None
         return (self.trials - done) * statistics.fmean(self.took) / self.workers
 
-
-@dataclass
-class Table(View):
-    """A table that is drawn anew each second: workers, best so far, counts, time left."""
-
-    def __post_init__(self) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
-        self._live = Live(self._drawn(), console=Console(stderr=True), refresh_per_second=2, transient=False)
-        self._live.start()
-
-    def say(self, trial: results.Trial) -> None:
-        self.tick()
-
-    def tick(self) -> None:
-        self._live.update(self._drawn())
-
-    def close(self) -> None:
-        self.tick()
-        self._live.stop()
-
-    def _drawn(self) -> RenderableType:
+    def drawn(self) -> RenderableType:
+        """The table."""
         from rich.table import Table as Grid
 
         counts = ", ".join(f"{n} {state}" for state in (results.COMPLETE, results.PRUNED, results.FAILED) if (n := self._count(state)))
-        left = f", about {minutes(seconds)} left" if (seconds := self.left()) else ""
+        left = f", about {progress.seconds(seconds)} left" if (seconds := self.left()) else ""
         grid = Grid(
             title=f"{counts or 'no trial is over yet'} of {self.trials}{left}", title_justify="left", caption=self._best(), expand=True
         )
         for name in ("worker", "trial", "epoch", self.objective, "seconds"):
             grid.add_column(name, justify="right", no_wrap=True)
         grid.add_column("values", ratio=1)
-        for name, seat in sorted(self.seats.items()):
+        for name, seat in sorted(dict(self.seats).items()):
             value = "" if seat.value is None else f"{seat.value:.4g}"
             took = f"{time.monotonic() - seat.since:.0f}"
             shown = ", ".join(f"{key.split('.', 1)[1]} {_short(item)}" for key, item in seat.values.items())
@@ -141,18 +119,15 @@ class Table(View):
         return sum(trial.state == state for trial in self.over)
 
 
-def view(**settings: Any) -> View:
-    """A table in a terminal, lines elsewhere and where the log shows warnings only."""
-    live = sys.stderr.isatty() and log.isEnabledFor(logging.INFO)
-    return Table(**settings) if live else View(**settings)
+@contextmanager
+def view(**settings: Any) -> Iterator[View]:
+    """What is told of a sweep, shown inside the block."""
+    found = View(**settings)
+    with progress.step("trials", found.trials, drawn=found.drawn) as found.shown:
+        yield found
 
 
 def _short(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(_short, value)) + "]"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def minutes(seconds: float) -> str:
-    """A time in the unit that suits it."""
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -24,6 +24,7 @@ from pipeline.data.leakage.telling import giveaways
 from pipeline.data.leakage.together import together
 from pipeline.data.schema import Schema
 from pipeline.data.splitting import SIDE
+from pipeline.terminal import progress
 
 USED = ("train", "validation", "test")
 FITTED = 262_144  # train rows on which single columns are judged
@@ -34,24 +35,47 @@ GRAVITY = ("error", "warning", "note")
 
 def audit(backend: Backend, sided: ir.Table, schema: Schema, split: SplitParams, seed: int) -> Audit:
     """Search the sides of a typed table for leaks; models see bounded samples, counts all rows."""
+    with progress.step("search for leaks", 10) as step:
+        return _audit(backend, sided, schema, split, seed, step)
+
+
+def _audit(backend: Backend, sided: ir.Table, schema: Schema, split: SplitParams, seed: int, step: progress.Step) -> Audit:
+    def next_(what: str) -> None:
+        step.at(step.done + bool(step.note), what)
+
     train = sided.filter(sided[SIDE] == "train")
     group = split.by if split.strategy in ("group", "stratified_group") else None
     sides = backend.to_pyarrow(sided.group_by(SIDE).aggregate(rows=ibis._.count()).order_by(SIDE)).to_pylist()
     rows = {row[SIDE]: row["rows"] for row in sides if row[SIDE]}
+    next_("columns that give the target away")
     given = {} if schema.task == "forecast" else giveaways(backend, sample(train, FITTED), schema, group=group)
     findings = [_given(name, share, schema) for name, share in given.items()]
+    next_("rows to look at")
     seen = frames(backend, sided, schema, split, seed)
+    next_("rows and things on several sides")
     findings += shared(backend, sided, schema, split)
+    next_("the target made of columns")
     if schema.task == "regression":
         findings += identities(backend, train, schema, given)
     if split.strategy == "time":
         findings += future(backend, train, schema, split)
+    next_("profiles")
     findings += jumps(seen)
     if schema.task != "forecast":
         findings += [] if any(finding.kind == "entity" for finding in findings) else profiles(seen)
+        next_("near copies")
         changed = changed_copies(seen)
         findings = findings if changed else _by_chance(findings, seen)
-        findings += [*changed, *noisy_copies(seen), *together(seen, given), *label_errors(seen), *shift(seen)]
+        searches = {
+            "noisy copies": lambda: noisy_copies(seen),
+            "columns that tell together": lambda: together(seen, given),
+            "wrong labels": lambda: label_errors(seen),
+            "shift": lambda: shift(seen),
+        }
+        findings += changed
+        for what, search in searches.items():
+            next_(what)
+            findings += search()
     findings.sort(key=lambda finding: GRAVITY.index(finding.severity))
     return Audit(tuple(findings), given, {"rows": rows, "sampled": {"train": len(seen.train), "held out": len(seen.held_out)}})
 

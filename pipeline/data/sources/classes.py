@@ -9,6 +9,7 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from pipeline.data.sources.parts import Source, mistake, named, stream
+from pipeline.terminal import progress
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
@@ -32,7 +33,7 @@ def read(backend: Backend, home: Path, files: Sequence[tuple[Path, str]], kind: 
     schema = pa.schema([(name, pa.binary() if name == kind else pa.string()) for name in names])
 
     def rows() -> Iterator[tuple[bytes | str, ...]]:
-        for file, name in files:
+        for file, name in progress.over(files, f"reading {kind}s", len(files)):
             *above, of = Path(name).parts[:-1]
             yield file.read_bytes(), name, of, *above
 

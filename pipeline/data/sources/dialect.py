@@ -107,6 +107,7 @@ def _score(t: _Try) -> tuple[object, ...]:
         t.sound,
         not rare,
         round(t.share, 2),
+        bool(t.rows) and len(t.rows[0][1]) == t.width,  # of a;b over 1,5;2,5 both marks cut every row alike, but one the header
         t.width if t.quote != "'" else t.width - 0.5,
         _preferred(t),
     )

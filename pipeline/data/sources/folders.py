@@ -37,7 +37,7 @@ def read(backend: Backend, path: Path, data: DataParams, *, workspace: Path) -> 
         return _files(backend, path.parent, [path], data, workspace)
     if data.files is None and (path / "load.py").is_file():
         return loader.read(backend, path / "load.py")
-    inside = _inside(path)
+    inside = inside_of(path)
     if data.files is not None:
         chosen = [file for file in inside if _matches(file.relative_to(path).as_posix(), data.files)]
         if not chosen:
@@ -47,7 +47,7 @@ def read(backend: Backend, path: Path, data: DataParams, *, workspace: Path) -> 
     return _files(backend, path, chosen, data, workspace)
 
 
-def _inside(folder: Path) -> list[Path]:
+def inside_of(folder: Path) -> list[Path]:
     """The files in a folder and its folders; hidden ones, links that lead out of it and what systems leave behind are left out."""
     home = folder.resolve()
     found = []

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pipeline.config import DataParams
 from pipeline.data.sources.parts import mistake
+from pipeline.terminal import progress
 
 SCHEMES = ("http", "https", "s3")
 TIMEOUT = (10, 60)  # seconds to connect, and between two pieces
@@ -61,8 +62,10 @@ def _http(source: str, folder: Path) -> Path:
             name, kind = _name(source), answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             file = folder / (name if PurePosixPath(name).suffix else name + ENDINGS.get(kind, ""))
             with file.open("wb") as out:
-                for chunk in answer.iter_content(CHUNK):
-                    out.write(chunk)
+                length = answer.headers.get("Content-Length", "")
+                with progress.step("fetching", int(length) if length.isdigit() else None, unit="B") as step:
+                    for chunk in answer.iter_content(CHUNK):
+                        step.advance(out.write(chunk))
             told, came = answer.headers.get("Content-Length", ""), file.stat().st_size
             if told.isdigit() and not answer.headers.get("Content-Encoding") and came != int(told):
                 raise mistake(shown(source), f"the answer broke off after {came} of {told} bytes")
@@ -92,7 +95,7 @@ def _s3(data: DataParams, folder: Path) -> Path:
         names = [name for name in system.find(key.rstrip("/")) if not name.endswith("/")]
         if not names:
             raise mistake(where, "no such bucket or folder, or it is empty")
-        for name in names:
+        for name in progress.over(names, "fetching", len(names), unit="files"):
             inside = PurePosixPath(name.removeprefix(key.rstrip("/")).lstrip("/"))
             if ".." in inside.parts or inside.is_absolute():
                 raise mistake(where, f"its object {name!r} leads out of the folder")

@@ -1,0 +1,1 @@
+"""The parts of reports/index.html, the page of a run."""

@@ -1,0 +1,1 @@
+"""What a person sees while commands work: progress, lines, the log file, mishaps in words, help, completion."""

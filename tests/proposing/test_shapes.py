@@ -1,0 +1,98 @@
+"""Series in long rows, forecasts and time orders are told from tables that only look alike."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.proposing import shapes
+
+RNG = np.random.default_rng(0)
+KINDS = {"who": "category", "t": "number", "x": "number", "z": "number", "label": "category"}
+
+
+def long_rows(series: int = 30, steps: int = 8) -> pd.DataFrame:
+    rows = series * steps
+    who = np.repeat([f"s{at}" for at in range(series)], steps)
+    return pd.DataFrame(
+        {
+            "who": who,
+            "t": np.tile(np.arange(steps, dtype="float64"), series),
+            "x": RNG.normal(size=rows),
+            "z": RNG.normal(size=rows),
+            "label": np.repeat(RNG.choice(["a", "b"], series), steps),
+        }
+    )
+
+
+def hours(rows: int = 600, step: str = "h") -> pd.DataFrame:
+    return pd.DataFrame(
+        {"when": pd.date_range("2024-01-01", periods=rows, freq=step), "a": RNG.normal(size=rows), "load": RNG.normal(size=rows)}
+    )
+
+
+COURSE = {"when": "datetime", "a": "number", "load": "number"}
+
+
+def test_numbered_steps_of_series_with_one_label_each():
+    assert shapes.series(long_rows(), KINDS, "label") == shapes.Series("who", "t", 8.0)
+
+
+def test_no_series_where_the_label_changes_within_one():
+    rows = long_rows()
+    rows["label"] = RNG.choice(["a", "b"], len(rows))
+    assert shapes.series(rows, KINDS, "label") is None
+
+
+def test_no_series_where_the_steps_are_not_numbered_through():
+    rows = long_rows()
+    rows["t"] = RNG.permutation(len(rows)).astype(float)
+    assert shapes.series(rows, KINDS, "label") is None
+
+
+def test_no_series_where_rows_of_a_customer_differ_in_few_columns():
+    rows = long_rows().assign(city=lambda t: t["who"], plan=lambda t: t["who"], age=lambda t: t["who"].str[1:].astype(float), z=1.0)
+    kinds = {**KINDS, "city": "category", "plan": "category", "age": "number"}
+    assert shapes.series(rows, kinds, "label") is None
+
+
+def test_an_hourly_table_of_numbers_is_a_forecast():
+    assert shapes.course(hours(), COURSE, "load", 17_000) == shapes.Course("when", None, "hour", 336, 96)
+
+
+def test_steps_and_reach_follow_from_the_table():
+    assert shapes.course(hours(step="D"), COURSE, "load", 600) == shapes.Course("when", None, "day", 56, 14)
+    assert shapes.course(hours(step="MS"), COURSE, "load", 600).step == "month"
+    assert shapes.course(hours(step="15min"), COURSE, "load", 600) == shapes.Course("when", None, "15 minutes", 75, 20)
+
+
+def test_several_courses_are_named_by_their_column():
+    both = pd.concat([hours().assign(site=name) for name in ("a", "b")], ignore_index=True)
+    assert shapes.course(both, {**COURSE, "site": "category"}, "load", 1200).series == "site"
+
+
+@pytest.mark.parametrize(
+    ("rows", "kinds", "target"),
+    [
+        (hours().sample(frac=1, random_state=0), COURSE, "load"),  # not in order
+        (
+            hours().assign(when=lambda t: t["when"] + pd.to_timedelta(RNG.integers(0, 1800, len(t)).cumsum(), "s")),
+            COURSE,
+            "load",
+        ),  # irregular
+        (hours().assign(load=lambda t: (t["load"] > 0).astype(float)), COURSE, "load"),  # two classes
+        (hours().assign(city="x", shop="y"), {**COURSE, "city": "category", "shop": "category"}, "load"),  # more than numbers
+        (hours(100), COURSE, "load"),  # few
+        (hours().assign(when=lambda t: t["when"].dt.floor("D")), COURSE, "load"),  # several rows of one time
+    ],
+)
+def test_no_forecast(rows, kinds, target):
+    assert shapes.course(rows.reset_index(drop=True), kinds, target, len(rows)) is None
+
+
+def test_the_clock_is_a_column_that_rows_are_sorted_by():
+    rows = hours().assign(born=lambda t: t["when"].sample(frac=1, random_state=1).to_numpy(), Time=np.arange(600.0))
+    kinds = {"born": "datetime", "when": "datetime", "load": "number"}
+    assert shapes.clock(rows, kinds, "load") == "when"
+    assert shapes.clock(rows, {"born": "datetime", "load": "number"}, "load") is None
+    assert shapes.clock(rows, {"Time": "number", "load": "number"}, "load") == "Time"
+    assert shapes.clock(rows.rename(columns={"Time": "age"}), {"age": "number", "load": "number"}, "load") is None
