@@ -56,7 +56,7 @@ def suggestions(found: Facts, params: Params, best: Mapping[str, Any]) -> Iterat
         best: reports/tune/best.yaml.
     """
     for finding in found["leakage"]["findings"]:
-        if finding["severity"] in ("error", "warning"):
+        if finding["severity"] in ("error", "warning") and finding["kind"] != "covariate_shift":  # which flatters nothing
             yield f"settle the leak first: {finding['title']} {finding['remedy']} ({paths.LEAKAGE})"
     trained, tune = found["trained"], params.section("tune")
     if trained["best_epoch"] == trained["epochs"] - 1:

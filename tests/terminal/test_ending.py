@@ -56,8 +56,12 @@ def test_where_all_is_well_the_model_is_put_to_use(params):
 
 
 def test_each_finding_is_followed_by_its_remedy_and_a_leak_comes_before_all(params):
-    leak = changed("leakage.findings", [{"severity": "error", "title": "paid gives bought away.", "remedy": "ignore it"}])
+    leak = changed(
+        "leakage.findings", [{"kind": "giveaway", "severity": "error", "title": "paid gives bought away.", "remedy": "ignore it"}]
+    )
     assert first(leak, params).startswith("settle the leak first: paid gives bought away. ignore it")
+    shift = changed("leakage.findings", [{**leak["leakage"]["findings"][0], "kind": "covariate_shift", "severity": "warning"}])
+    assert "settle" not in first(shift, params)  # rows that changed flatter nothing
     leak["trained"] = {"epochs": 20, "best_epoch": 19}
     assert first(leak, params).startswith("settle the leak first")
     assert first(changed("trained", {"epochs": 20, "best_epoch": 19}), params).startswith("train.epochs: 40, since")
