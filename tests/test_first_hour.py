@@ -146,7 +146,10 @@ def test_an_interrupted_run(project):
     project.set("tune", trials=0)
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     words = [sys.executable, "-m", "pipeline", "run", "train"]
-    process = subprocess.Popen(words, cwd=project.folder, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    heeding = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731  (which a shell's background jobs ignore)
+    process = subprocess.Popen(
+        words, cwd=project.folder, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True, preexec_fn=heeding
+    )
     checkpoints = project.folder / ".state" / "checkpoints"
     until = time.monotonic() + 300
     while not list(checkpoints.glob("*.npz")) and time.monotonic() < until:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import logging
 import os
 import platform
 import subprocess
 import sys
-import time
+import threading
 
 import ibis
 import pyarrow as pa
@@ -18,13 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import paths, resources
-from pipeline.data import engine as module
 from pipeline.data.engine import (
     ROW_ID,
     engine,
     footer,
     parquet_rows,
-    progress,
     read,
     sample,
     scratch,
@@ -34,6 +31,7 @@ from pipeline.data.engine import (
     with_row_id,
     write,
 )
+from pipeline.terminal.progress import listening
 
 
 @pytest.fixture(scope="module")
@@ -192,16 +190,41 @@ def test_what_a_killed_process_left_is_removed_and_what_a_live_one_uses_is_not(w
     assert [folder.exists() for folder in (left, used, foreign, mine)] == [False, True, True, False]
 
 
-def test_long_work_tells_how_far_it_is_in_lines_where_there_is_no_terminal(backend, caplog, monkeypatch):
-    ticks = iter(range(0, 1000, 11))
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(ticks))
-    with caplog.at_level(logging.INFO), progress(backend, "writing raw"):
-        time.sleep(3.2)
-    assert [message for message in caplog.messages if message.startswith("writing raw: ")]
-    caplog.clear()
-    with caplog.at_level(logging.INFO), progress(backend, "short"):
-        pass
-    assert caplog.messages == []
+class Heard:
+    """Who listens to steps, and draws bars."""
+
+    live = True
+
+    def __init__(self):
+        self.began_, self.ended_ = [], []
+
+    def began(self, step):
+        self.began_.append(step)
+
+    def ended(self, step):
+        self.ended_.append(step)
+
+
+def test_long_work_is_a_step_that_grows_while_the_engine_works(backend, tmp_path):
+    heard, seen = Heard(), []
+    rows = backend.sql("SELECT range AS x, md5(range::VARCHAR) AS y, hash(range) % 1000 AS z FROM range(1_200_000)")
+    many = backend.create_table("many", rows, overwrite=True)
+    stop = threading.Event()
+
+    def watch():
+        while not stop.wait(0.01):
+            seen.extend(step.done for step in heard.began_)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    with listening(heard):
+        write(many.order_by("y"), tmp_path / "raw" / "rows.parquet", what="raw")
+    stop.set()
+    watching.join()
+    (step,) = heard.began_
+    assert (step.name, step.total, heard.ended_) == ("writing raw", 100, [step])
+    assert [done for done in seen if 0 < done < 100]  # DuckDB told how far it was
+    assert seen == sorted(seen)
 
 
 def test_the_footer_of_a_file_tells_what_its_columns_hold(backend, tmp_path):

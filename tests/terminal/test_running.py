@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -74,7 +75,8 @@ def project(workspace):
 
 def started(*words: str) -> subprocess.Popen[str]:
     outer = {k: v for k, v in os.environ.items() if k not in ("CI", "PIPELINE_LOG", "PIPELINE_TERMINAL", "PIPELINE_OUTPUT")}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    pipes["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a shell's background jobs ignore
     command = [sys.executable, "-P", "-c", RUN, *words]
     return subprocess.Popen(command, env=outer | {"PYTHONPATH": str(ROOT)}, text=True, start_new_session=True, **pipes)
 
