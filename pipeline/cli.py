@@ -78,7 +78,10 @@ class Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise  # click's own
         except KeyboardInterrupt:
-            shown.say("interrupted")
+            if ctx.meta["command"] == "run":
+                shown.say("interrupted: `pipeline run` goes on from there")
+            elif not shown.log.shared:  # else `pipeline run` says it
+                shown.say("interrupted")
             ctx.exit(130)
         except Exception as error:
             if ctx.params["debug"]:

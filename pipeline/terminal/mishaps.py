@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -59,14 +60,24 @@ def _of_system(error: OSError) -> str | None:
 
 
 def _full(place: str | None) -> str:
-    """Where the disk is full, by how much room is left there."""
-    at = Path(place) if place else Path.cwd()
+    """Where the disk is full; of an error that does not say, the place that this program writes to with the least room."""
+    at = Path(place) if place else min(_written(), key=_room)
     while not at.exists() and at != at.parent:
         at = at.parent
     room = ""
     with suppress(OSError):
-        room = f" ({shutil.disk_usage(at).free / 1e9:.1f} GB free)"
-    return f"disk full at {place or os.curdir}{room}: free some room (`dvc gc -w` removes results of old runs from DVC's cache), {AGAIN}"
+        room = f" ({_room(at) / 1e9:.1f} GB free)"
+    return f"disk full at {place or at}{room}: free some room (`dvc gc -w` removes results of old runs from DVC's cache), {AGAIN}"
+
+
+def _written() -> list[Path]:
+    """Folders that are written to."""
+    places = ("data", "models", "reports", os.environ.get("PIPELINE_STATE") or ".state", tempfile.gettempdir(), os.curdir)
+    return [Path(place) for place in places if Path(place).exists()]
+
+
+def _room(place: Path) -> int:
+    return shutil.disk_usage(place).free
 
 
 def _memory() -> str:

@@ -188,9 +188,9 @@ def test_each_kind_of_change_is_told_in_a_real_project(copied):
         return copied.pipeline("status").stdout
 
     params = copied.params
-    copied.write_params({**params, "train": {**params["train"], "epochs": 4}})
+    copied.write_params({**params, "train": {**params["train"], "epochs": 7}})
     told = said()
-    assert told.count("train.epochs 3 → 4") == 3  # tune, train, evaluate
+    assert told.count("train.epochs 3 → 7") == 3  # tune, train, evaluate
     assert "`pipeline run` runs tune, train and evaluate, then register, monitor and report where what they read changes; about" in told
     copied.write_params(params)
     (copied.folder / "pipeline" / "models" / "fit.py").open("a").write("\n# changed\n")
@@ -232,7 +232,8 @@ def test_a_server_is_asked_over_http(workspace, monkeypatch):
                 with urllib.request.urlopen(request, timeout=20) as answer:
                     return json.load(answer)
 
-            run_id = post("runs/create", experiment_id="0", start_time=1)["run"]["info"]["run_id"]
+            run = post("runs/create", experiment_id="0", start_time=1)["run"]["info"]
+            run_id = run["run_id"]
             post("runs/log-metric", run_id=run_id, key="test/auc", value=0.75, timestamp=1, step=0)
             post("registered-models/create", name="m")
             tags = [
@@ -241,7 +242,7 @@ def test_a_server_is_asked_over_http(workspace, monkeypatch):
                     "value": json.dumps({"alias": "champion", "who": "Ann", "why": "better"}),
                 }
             ]
-            post("model-versions/create", name="m", source="models:/x", run_id=run_id, tags=tags)
+            post("model-versions/create", name="m", source=f"{run['artifact_uri']}/model", run_id=run_id, tags=tags)
             post("registered-models/alias", name="m", alias="champion", version="1")
             found = glance.holder(uri, "m", "champion")
             assert found == glance.Holder(1, "2026-01-02T03:04:05.000006Z", "Ann", "better", run_id, {"test/auc": 0.75})
