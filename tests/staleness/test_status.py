@@ -191,7 +191,7 @@ def test_each_kind_of_change_is_told_in_a_real_project(copied):
     copied.write_params({**params, "train": {**params["train"], "epochs": 7}})
     told = said()
     assert told.count("train.epochs 3 → 7") == 3  # tune, train, evaluate
-    assert "`pipeline run` runs tune, train and evaluate, then register, monitor and report where what they read changes; about" in told
+    assert "`pipeline run` runs tune, train and evaluate, then register, monitor and report where what they read changes" in told
     copied.write_params(params)
     (copied.folder / "pipeline" / "models" / "fit.py").open("a").write("\n# changed\n")
     told = said()
