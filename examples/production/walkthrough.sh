@@ -68,7 +68,7 @@ cd "$1"
 unset DVC_ROOT DVC_EXP_NAME MLFLOW_TRACKING_URI PIPELINE_STATE PIPELINE_API_KEY
 
 say "1. A project of its own: the code, dvc.yaml, params.yaml, the first deliveries of rows"
-cp -R "$root/pipeline" "$root/dvc.yaml" "$root/.dvcignore" "$root/requirements.lock" .
+cp -R "$root/pipeline" "$root/extensions" "$root/dvc.yaml" "$root/.dvcignore" "$root/requirements.lock" .
 mkdir .dvc && cp "$root/.dvc/config" "$root/.dvc/.gitignore" .dvc/
 { cat "$root/.gitignore"; printf '%s\n' /sent/ /outcomes/ /serve.log; } >.gitignore
 cat >params.yaml <<PARAMS

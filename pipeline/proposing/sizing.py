@@ -17,12 +17,13 @@ SECONDS = 150.0  # of a first result's five minutes for sweep and training; the 
 OTHERS = 75.0  # seconds of these on a small table
 VALUE = 2e-6  # and for each value that is read, cleaned, split, scaled and looked at
 SPEED = 15e9  # multiplications and additions a second and core that networks of this size reach
+NARROW = 8  # units of a convolution that reaches that; wider ones are as much faster, since their products are larger
 GPU = 100.0  # times that of two cores
 ROW = 4e-6  # seconds a row and epoch take beside them
 START = 6.0  # seconds until a trial or a training has its network compiled
 TYPICAL = 25  # epochs after which a small network usually stops by itself
 EPOCHS, FEWEST = 60, 3
-PICTURED = 8  # epochs after which a network of pictures is worth looking at
+PICTURED = 6  # epochs after which a network of pictures is worth looking at
 TRIALS = 10
 STEPS: dict[str, Any] = {"batch_size": 64, "learning_rate": 0.003}  # more and longer steps where epochs of pictures are few
 PRUNED = 0.5  # of a training that a trial takes on average, since most are stopped early
@@ -72,7 +73,8 @@ def sized(extent: Extent, rows: int, *, cores: int | None = None, gpu: bool | No
         speed = max(speed, 2 * SPEED * GPU)
     found: Sizes | None = None
     for model, normalize in _networks(extent):
-        each = rows * (3 * operations(extent, {**model, **normalize}) / speed + ROW)  # forward, and twice that backward
+        pace = speed * max(1, model.get("width", 32) / NARROW) if extent.pixels[0] else speed
+        each = rows * (3 * operations(extent, {**model, **normalize}) / pace + ROW)  # forward, and twice that backward
         possible = int((SECONDS - START) / each) if each else EPOCHS
         found = Sizes(model, normalize, {}, max(FEWEST, min(EPOCHS, possible)), 0, each, possible >= TYPICAL)
         if possible >= (PICTURED if extent.pixels[0] else TYPICAL / 2):
