@@ -193,13 +193,14 @@ def test_each_kind_of_change_is_told_in_a_real_project(copied):
     assert told.count("train.epochs 3 → 7") == 3  # tune, train, evaluate
     assert "`pipeline run` runs tune, train and evaluate, then register, monitor and report where what they read changes" in told
     copied.write_params(params)
-    (copied.folder / "pipeline" / "models" / "fit.py").open("a").write("\n# changed\n")
+    code, rows = copied.folder / "pipeline" / "models" / "fit.py", copied.folder / "rows.csv"
+    code.write_text(code.read_text() + "\n# changed\n")
     told = said()
     assert "pipeline/models (fit.py)" in told  # a folder of code, told by the commit in which it ran
     assert copied.run("git", "checkout", "-q", "pipeline").returncode == 0
     (copied.folder / "reports" / "evaluate" / "metrics.json").unlink()
     assert "output changed: reports/evaluate (-metrics.json)" in said()
-    (copied.folder / "rows.csv").open("a").write("\n")
+    rows.write_text(rows.read_text() + "\n")
     assert "data changed: rows.csv" in said()
 
 
