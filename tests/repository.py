@@ -72,7 +72,8 @@ class Repository:
     def bytes(self, *folders: str, without: tuple[str, ...] = ()) -> dict[str, bytes]:
         """The content of every file below `folders`, but for those of the names `without` and what Python compiles."""
         files = [file for folder in folders for file in sorted((self.folder / folder).rglob("*"))]
-        return {str(f.relative_to(self.folder)): f.read_bytes() for f in files if f.is_file() and f.suffix != ".pyc" and f.name not in without}
+        files = [file for file in files if file.is_file() and file.suffix != ".pyc"]
+        return {str(file.relative_to(self.folder)): file.read_bytes() for file in files if file.name not in without}
 
     def table(self, name: str) -> pd.DataFrame:
         return pd.read_parquet(self.folder / name)
