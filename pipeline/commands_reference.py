@@ -23,7 +23,7 @@ HEAD = """# Commands
 
 def reference() -> str:
     """The reference as Markdown: a table of contents, then a part for each command, by the sections of `pipeline --help`."""
-    whole = click.Context(cli.main, info_name="pipeline")
+    whole = click.Context(cli.main, info_name="pipeline", **cli.main.context_settings)
     rows = ["| command | what it does |", "|---|---|"]
     for commands in cli.SECTIONS.values():
         rows += [f"| [`{command.name}`](#pipeline-{command.name}) | {cell(_short(command))} |" for command in commands]

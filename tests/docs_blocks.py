@@ -242,7 +242,7 @@ def options(words: list[str]) -> None:
         with cli.main.make_context("pipeline", words[1:]) as context:
             name, command, rest = cli.main.resolve_command(context, context.protected_args + context.args)
             if command is not None:
-                command.make_context(name, rest).close()
+                command.make_context(name, rest, parent=context).close()
     except click.exceptions.Exit:
         pass  # --help
     except click.ClickException as error:

@@ -31,7 +31,7 @@ def test_every_command_and_each_of_its_options_stands_in_the_page():
 
 def accept(command: click.Command, words: list[str]) -> None:
     """Options that are not there and too many arguments raise; whether files exist is not asked."""
-    context = click.Context(command, info_name=command.name, **command.context_settings)
+    context = click.Context(command, info_name=command.name, **cli.main.context_settings | command.context_settings)
     _, rest, _ = command.make_parser(context).parse_args(words)
     assert context.allow_extra_args or not rest, "too many arguments"
 

@@ -32,7 +32,7 @@ def values(instruction: str) -> list[str]:
 def accepted(words: list[str]) -> dict:
     """The options of a command; click raises where one is none."""
     assert words[0] == "pipeline"
-    return cli.main.commands[words[1]].make_context(words[1], words[2:]).params
+    return cli.main.commands[words[1]].make_context(words[1], words[2:], **cli.main.context_settings).params
 
 
 def test_the_image_runs_a_command_that_there_is():
