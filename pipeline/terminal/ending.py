@@ -44,7 +44,8 @@ def verdict(found: Facts) -> str:
     if "version" not in registered:
         return f"{against}packaged in {paths.PACKAGE}, not registered yet (no MLflow store: `pipeline sync` sends it)"
     version, alias = f"{name} version {registered['version']}", registered.get("alias")
-    why = f": {judged['reasons'][0]}" if judged["reasons"] else f" ({judged['verdict']})"
+    unmet = [reason for reason in judged["reasons"] if "required is" in reason]  # what holds back one that is better
+    why = f": {[*unmet, *judged['reasons']][0]}" if judged["reasons"] else f" ({judged['verdict']})"
     place = f"is {alias}{why}" if judged["accepted"] and alias else f"waits as {alias}{why}" if alias else "moves no alias"
     return f"{against}{version} {place}"
 

@@ -74,7 +74,8 @@ def test_the_same_model_again_is_the_same_and_what_params_ask_holds_a_better_one
     assert (found["judgement"]["verdict"], found["version"], found["alias"]) == ("same", 3, "champion")
     assert versions(made)[0] == before
     made.pipeline("promote", "2", "--why", "a bad champion")
-    found, said = trained(made, {**GOOD, "epochs": 11}, require={"auc": 0.999, "latency_ms": 1e-3, "size_mb": 100, "worst_slice": 0.5})
+    found, _ = trained(made, {**GOOD, "epochs": 11}, require={"auc": 0.999, "latency_ms": 1e-3, "size_mb": 100, "worst_slice": 0.5})
+    said = "; ".join(found["judgement"]["reasons"])
     assert (found["judgement"]["verdict"], found["alias"]) == ("better", "challenger")
     assert "required is at least 0.999" in said
     assert "required is at most 0.001" in said
