@@ -65,11 +65,16 @@ def inference_log(name: str) -> Path:
     return state() / "inference" / re.sub(r"[^\w.-]", "_", name)
 
 
+def state_folder() -> Path:
+    """Where `state` is or would be: looking makes no folder."""
+    return Path(os.environ.get("PIPELINE_STATE") or root() / ".state").resolve()
+
+
 def state() -> Path:
     """What outlives a stage, and what one spills: $PIPELINE_STATE, else .state in the main workspace.
 
     That is the MLflow store, studies, checkpoints, inference logs, locks, and the table engine's temporary files.
     """
-    folder = Path(os.environ.get("PIPELINE_STATE") or root() / ".state").resolve()
+    folder = state_folder()
     (folder / "locks").mkdir(parents=True, exist_ok=True)
     return folder

@@ -33,7 +33,7 @@ def status(as_json: bool) -> None:
         raise UserError(f"status: no {paths.PARAMS} here: `pipeline init` writes one")
     raw = raw if isinstance(raw, dict) else {}
     flow, before = declared.declared(root, raw), declared.locked(root)
-    kept = places.state() / "digests.json" if places.has_state() else None
+    kept = paths.state_folder() / "digests.json" if places.has_state() else None
     hasher = hashing.Hasher(root, kept)
     found = changes.standings(flow, before, hasher=hasher, cache=declared.cache(root), commits=latest.commit_of_last_run())
     hasher.keep()

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from pipeline import resources
+from pipeline import paths, resources
 from pipeline.health import places
 from pipeline.health.finding import Finding, fail, ok, warn
 
@@ -39,7 +39,7 @@ def examine(root: Path, cache: Path, params: Mapping[str, Any]) -> Iterator[Find
     Args:
         params: params.yaml as it is written, mistakes and all.
     """
-    yield from disks({"workspace": root, "state": places.state(), "DVC's cache": cache, "temporary files": temporary()})
+    yield from disks({"workspace": root, "state": paths.state_folder(), "DVC's cache": cache, "temporary files": temporary()})
     yield from memory(params.get("memory", "auto"))
     yield cores(params)
     yield from clock(root)

@@ -1,4 +1,4 @@
-"""Where state and runs would be kept; unlike `paths.state`, looking makes no folder."""
+"""Where runs would be kept, and what stages have left there; looking makes no folder."""
 
 from __future__ import annotations
 
@@ -9,19 +9,14 @@ from pathlib import Path
 from pipeline import paths
 
 
-def state() -> Path:
-    """The folder of the state, which need not be there."""
-    return Path(os.environ.get("PIPELINE_STATE") or paths.root() / ".state").resolve()
-
-
 def store() -> str:
     """The address of the MLflow store."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{state() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{paths.state_folder() / 'mlflow.db'}"
 
 
 def has_state() -> bool:
     """Whether stages have left anything there."""
-    return (state() / "locks").is_dir()
+    return (paths.state_folder() / "locks").is_dir()
 
 
 def existing(folder: Path) -> Path:
@@ -32,5 +27,5 @@ def existing(folder: Path) -> Path:
 def running(read: Callable[[Path], list[int]]) -> dict[str, list[int]]:
     """Stages that run in this workspace now, with their processes; `read` tells who holds a lock."""
     start = f"{paths.workspace()}-"
-    found = {file.stem.removeprefix(start): read(file) for file in sorted((state() / "locks").glob(f"{start}*.lock"))}
+    found = {file.stem.removeprefix(start): read(file) for file in sorted((paths.state_folder() / "locks").glob(f"{start}*.lock"))}
     return {stage: pids for stage, pids in found.items() if pids}

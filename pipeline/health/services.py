@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from pipeline import paths
 from pipeline.errors import masked
 from pipeline.health import locks, places
 from pipeline.health.finding import Finding, fail, ok, warn
@@ -63,7 +64,7 @@ def unsent() -> Iterator[Finding]:
     """Runs of which the store lacks something, and on which nobody is at work."""
     if not places.has_state():
         return
-    folder = places.state() / "locks"
+    folder = paths.state_folder() / "locks"
     left = [one for one in all_of(meant()) if not one.sent["run_id"] or one.sent["at"] < one.size]
     if idle := [one for one in left if not locks.holders(folder / f"run-{one.key}.lock")]:
         yield warn("sends", f"{len(idle)} run{'s' if len(idle) > 1 else ''} of which the MLflow store lacks something", "pipeline sync")

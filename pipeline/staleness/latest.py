@@ -95,7 +95,7 @@ def _at_work(journal: Journal) -> bool:
     """Whether a process writes the journal; where the system does not tell of locks, one that is not over counts as written."""
     if not locks.LOCKS.exists():
         return bool(journal.last("status") == "RUNNING")
-    return bool(locks.holders(places.state() / "locks" / f"run-{journal.key}.lock"))
+    return bool(locks.holders(paths.state_folder() / "locks" / f"run-{journal.key}.lock"))
 
 
 def _is_sent(journal: Journal) -> bool:
@@ -130,7 +130,7 @@ def watched() -> Watched | None:
 
 def checkpoint() -> int | None:
     """When a training that did not come to its end left its last checkpoint, ms since 1970."""
-    times = [_modified(file) for file in (places.state() / "checkpoints").rglob("*") if file.is_file() and file.suffix != ".lock"]
+    times = [_modified(file) for file in (paths.state_folder() / "checkpoints").rglob("*") if file.is_file() and file.suffix != ".lock"]
     return max(times, default=None)
 
 

@@ -37,7 +37,7 @@ class Log:
         given = os.environ.get(VARIABLE)
         self.lasting = lasting
         self.shared = given is not None
-        self.first = not (paths.root() / ".state").exists()
+        self.first = not paths.state_folder().exists()
         self.file = Path(given) if given else _fresh(command) if lasting else _temporary()
         self.descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from pipeline import paths
+
 AGAIN = "then run the same command again: what is done is kept"
 FULL = re.compile(r"No space left on device|disk is full|Disk quota exceeded", re.IGNORECASE)
 LOCKED = re.compile(r"database(?: table)? is locked", re.IGNORECASE)
@@ -72,8 +74,8 @@ def _full(place: str | None) -> str:
 
 def _written() -> list[Path]:
     """Folders that are written to."""
-    places = ("data", "models", "reports", os.environ.get("PIPELINE_STATE") or ".state", tempfile.gettempdir(), os.curdir)
-    return [Path(place) for place in places if Path(place).exists()]
+    places = [Path(name) for name in ("data", "models", "reports", tempfile.gettempdir(), os.curdir)]
+    return [place for place in (*places, paths.state_folder()) if place.exists()]
 
 
 def _room(place: Path) -> int:

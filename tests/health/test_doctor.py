@@ -459,7 +459,8 @@ def test_runs_that_wait_to_be_sent_are_counted_unless_someone_is_at_work_on_them
 
 
 def test_looking_names_the_places_that_the_stages_use(workspace):
-    state, store = places.state(), places.store()
+    state, store = paths.state_folder(), places.store()
+    assert not state.exists()
     from pipeline.tracking.store import uri
 
     assert (paths.state(), uri()) == (state, store)

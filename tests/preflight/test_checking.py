@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from conftest import purchases
+from pseudo_terminal import shown
 
 from pipeline import cli
 from pipeline.preflight import asked, sampling
@@ -287,22 +287,10 @@ def test_the_command_tells_all_as_json(small, write_params):
     assert (sound["ok"], sound["task"], sound["data"]["rows"], len(sound["estimates"])) == (True, "binary", 400, 10)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 def test_in_a_terminal_errors_are_red_and_warnings_yellow(small, write_params):
-    import pty
-
     write_params(data={"target": "bougth"}, train={"lora_rank": 4})
-    ours, theirs = pty.openpty()
     environment = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "CI")} | {"TERM": "xterm-256color"}
-    running = subprocess.Popen([sys.executable, "-m", "pipeline", "check"], stdout=theirs, stderr=theirs, env=environment)
-    os.close(theirs)
-    told = b""
-    with suppress(OSError):  # how the end of a terminal reads
-        while part := os.read(ours, 4096):
-            told += part
-    os.close(ours)
-    assert running.wait(timeout=60) == 2
-    told = told.decode()
+    told = shown([sys.executable, "-m", "pipeline", "check"], env=environment, code=2, stdout="terminal")
     assert re.search("\x1b\\[[0-9;]*31m[^\x1b]*data.target", told), told
     assert re.search("\x1b\\[[0-9;]*33m[^\x1b]*train.lora_rank", told), told
 

@@ -106,7 +106,7 @@ def test_the_last_run_is_the_newest_training_and_a_killed_one_is_called_so(works
         assert (latest.last_run().key, latest.last_run().status, latest.unsent()) == ("new", "killed", 3)
         from filelock import FileLock
 
-        with FileLock(places.state() / "locks" / "run-new.lock"):
+        with FileLock(paths.state_folder() / "locks" / "run-new.lock"):
             assert (latest.last_run().status, latest.unsent()) == ("running", 2)
 
 

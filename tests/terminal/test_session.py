@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from pseudo_terminal import shown
 
 CODE = """
 import logging, os, subprocess, sys, time, warnings
@@ -48,21 +48,7 @@ def piped(*words: str, **more: str) -> tuple[str, str]:
 
 def in_terminal(words: list[str], **more: str) -> str:
     """What a pseudo-terminal gets."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(words, env=environment(**more), stderr=theirs, stdout=subprocess.DEVNULL, stdin=theirs)
-    os.close(theirs)
-    found = b""
-    while True:
-        try:
-            part = os.read(ours, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not part:
-            break
-        found += part
-    os.close(ours)
-    assert process.wait() == 0, found.decode()
-    return found.decode()
+    return shown(words, env=environment(**more), stdout=subprocess.DEVNULL, stdin="terminal")
 
 
 def test_a_pipe_gets_plain_lines_and_the_log_what_libraries_print(workspace):

@@ -1,12 +1,12 @@
 """The sweep's table in a real (pseudo) terminal, and its lines elsewhere."""
 
 import os
-import pty
 import re
 import subprocess
 import sys
 
 from conftest import ROOT
+from pseudo_terminal import shown
 
 CODE = """
 import time
@@ -33,21 +33,7 @@ def said(*, terminal):
     environment = {**outer, "PYTHONPATH": str(ROOT), "TERM": "xterm"}
     if not terminal:
         return subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=True).stderr
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen([sys.executable, "-c", CODE], env=environment, stderr=theirs)
-    os.close(theirs)
-    found = b""
-    while True:
-        try:
-            part = os.read(ours, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not part:
-            break
-        found += part
-    os.close(ours)
-    assert process.wait() == 0, found.decode()
-    return found.decode()
+    return shown([sys.executable, "-c", CODE], env=environment)
 
 
 def test_a_terminal_shows_a_table_of_workers_counts_and_the_best_so_far():
