@@ -42,7 +42,7 @@ Side = Literal["train", "validation", "test", "production"]
 
 @contextmanager
 def _inside(folder: Path) -> Iterator[None]:
-    """Work in `folder`, and leave the environment as it was: MLflow keeps its store there, which another project would take for its own."""
+    """Work in `folder`, and leave the environment as it was: stages set variables of their libraries."""
     before = dict(os.environ)
     try:
         with chdir(folder):

@@ -23,7 +23,7 @@ STARTED = re.compile(r"answers at (http://\S+) after")
 PATIENCE = 120.0
 
 
-FOREIGN = ("DVC_ROOT", "DVC_EXP_NAME", "MLFLOW_TRACKING_URI", "PIPELINE_STATE")  # settings of an outer run, or that MLflow has made here
+FOREIGN = ("DVC_ROOT", "DVC_EXP_NAME", "MLFLOW_TRACKING_URI", "PIPELINE_STATE")  # settings of an outer run
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -19,7 +19,9 @@ from pipeline.files import read_json
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Another current folder than the project's."""
+    """Another current folder than the project's, and no outer settings."""
+    for name in ("DVC_ROOT", "MLFLOW_TRACKING_URI", "PIPELINE_STATE"):
+        monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     monkeypatch.chdir(folder)

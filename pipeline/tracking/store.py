@@ -37,7 +37,10 @@ def mlflow() -> Any:
 
     for noisy in ("mlflow", "mlflow.store.db.utils", "mlflow.system_metrics", "alembic"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    library.set_tracking_uri(uri())
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    library.set_tracking_uri(uri())  # which writes the variable too: `uri` would take this project's store for another one's
+    if before is None:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
     return library
 
 
@@ -57,7 +60,7 @@ def _client(store: str) -> MlflowClient:
 
 def meant() -> str:
     """The store that a run made now is meant for: the project's own, wherever its folder may be moved, or an address."""
-    return "own" if uri() == _own() else shown()  # not by the variable: MLflow itself sets it
+    return "own" if uri() == _own() else shown()
 
 
 def is_local() -> bool:

@@ -29,6 +29,15 @@ def test_the_store_lies_in_the_state_folder_unless_a_server_is_named(workspace, 
     assert store.uri() == "http://127.0.0.1:1"
 
 
+def test_one_process_may_read_the_stores_of_two_projects(workspace, monkeypatch):
+    for name in ("one", "other"):
+        (workspace / name).mkdir()
+        monkeypatch.chdir(workspace / name)
+        store.experiment(name)
+    assert [found.name for found in store.client().search_experiments() if found.name != "Default"] == ["other"]
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
 def test_a_training_is_one_finished_run_with_params_metrics_inputs_and_files(workspace):
     (workspace / "note.txt").write_text("x")
     with runs.training("data", workspace / "marker", TAGS) as run:
