@@ -25,7 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pipeline import files, paths
+from pipeline import files, paths, resources
 from pipeline.commands.stages import STAGES, run_stage
 from pipeline.config import Params
 from pipeline.errors import UserError
@@ -130,7 +130,8 @@ class Project:
         with _inside(self.folder):
             for name in [name for name in STAGES if name in stages or not stages]:
                 try:
-                    run_stage(name, params)
+                    with resources.counted_anew():
+                        run_stage(name, params)
                 except FileNotFoundError as error:
                     raise UserError(f"{name}: {error.filename} is not there yet: run the stages before it") from error
 

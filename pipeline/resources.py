@@ -49,15 +49,35 @@ def limited(size: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Cost:
-    """What this process has taken so far, what its children took included."""
+    """What this process has taken, what its children took included; the peak is always that since it started."""
 
     wall_seconds: float
     cpu_seconds: float
     peak_memory_mb: float
 
 
+_before: ContextVar[Cost | None] = ContextVar("before", default=None)
+
+
+@contextmanager
+def counted_anew() -> Iterator[None]:
+    """Let `cost` count from here inside the block: in a process that does more than one thing, such as a notebook's."""
+    token = _before.set(_since_start())
+    try:
+        yield
+    finally:
+        _before.reset(token)
+
+
 def cost() -> Cost:
-    """The cost of this process since it started."""
+    """The cost of this process since it started, or since the block of `counted_anew` began."""
+    now, before = _since_start(), _before.get()
+    if before is None:
+        return now
+    return Cost(now.wall_seconds - before.wall_seconds, now.cpu_seconds - before.cpu_seconds, now.peak_memory_mb)
+
+
+def _since_start() -> Cost:
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
     unit = 1 if os.uname().sysname == "Darwin" else 1024  # bytes there, KiB elsewhere

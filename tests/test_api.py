@@ -6,6 +6,7 @@ import inspect
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -75,6 +76,16 @@ def test_stages_run_in_this_process_in_their_order_and_leave_the_environment(sma
     raw = project.rows("test", raw=True)
     assert list(raw["__row_id__"]) == list(sides["test"]["__row_id__"])
     assert set(raw["member"]) == {"true", "false"}  # as the file has them
+
+
+def test_a_stage_may_run_again_in_the_same_process_and_counts_its_own_time(small, write_params, elsewhere):
+    write_params(tune={"trials": 0, "space": None})
+    project, began = Project(small), time.time()
+    project.run("collect", "clean", "split", "normalize", "tune")
+    project.run("tune")
+    took = time.time() - began
+    costs = read_json(next((small / ".state" / "costs").iterdir()))
+    assert 0 < sum(costs[stage]["wall_seconds"] for stage in ("collect", "clean", "split", "normalize", "tune")) < took
 
 
 def test_a_result_that_is_not_there_names_the_file(small):

@@ -60,11 +60,11 @@ def run_stage(name: str, params: Params, **options: bool) -> None:
         return
     lock = FileLock(paths.state() / "locks" / f"{paths.workspace()}-{name}.lock")
     try:
-        lock.acquire(timeout=0.1)
+        held = lock.acquire(timeout=0.1)
     except Timeout:  # a stage left behind by a killed dvc must not run beside its successor
         log.warning("%s already runs in this workspace; waiting for it to end", name)
-        lock.acquire()
-    with lock, resources.limited(params.memory):
+        held = lock.acquire()
+    with held, resources.limited(params.memory):
         module.run(**sections, **options)
         _note_cost(name)
 

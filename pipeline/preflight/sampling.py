@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from types import FrameType
 
@@ -24,7 +25,7 @@ from ibis.backends.duckdb import Backend
 from pipeline import files, paths, resources
 from pipeline.config import DataParams
 from pipeline.data.engine import ROW_ID, parquet_rows, read, sample, with_row_id
-from pipeline.data.sources import archives, dispatch, folders, remote, series
+from pipeline.data.sources import archives, dispatch, folders, idx, remote, series
 from pipeline.errors import UserError
 from pipeline.preflight import locked
 
@@ -32,6 +33,7 @@ WHOLE = 16 << 20  # bytes of a source that is read whole
 PART = 4 << 20  # bytes read of a larger table
 ROWS = 200_000  # rows of a collected table that are looked at
 MEDIA = 20  # pictures or sounds read of each folder of a larger collection
+ITEMS = 1000  # pictures read of each idx file of a larger collection
 MANY = 500  # pictures or sounds of a collection that is read whole
 SECONDS = 5.0  # that a load.py may take here
 QUOTES = 1000  # line ends, from the last, behind which a quote may still be open
@@ -85,7 +87,7 @@ def sampled(engine: Backend, data: DataParams, folder: Path) -> Sample:
     """
     path, size = Path(data.source), 0
     if not remote.is_remote(data.source) and path.exists():
-        size = _bytes(path)
+        size = _bytes(_read_of(path, data))
     if fresh(data):
         stored = read(engine, paths.RAW / paths.ROWS)
         total = parquet_rows(paths.RAW / paths.ROWS)
@@ -98,18 +100,19 @@ def sampled(engine: Backend, data: DataParams, folder: Path) -> Sample:
         raise Unread(f"{path} is a query, which the run asks; the data are checked once they are collected")
     loader = path.is_dir() and (path / "load.py").is_file() and data.files is None
     here = data
-    if path.is_file() and size <= WHOLE and (unpacked := archives.unpacked(path, folder / "opened")):
-        path, size = unpacked, _bytes(unpacked)
-        here = data.model_copy(update={"source": str(path)})
-    part = here if loader or (size <= WHOLE and not _many(path)) else _part(here, path, folder / "part")
-    whole = part is here
     try:
+        if path.is_file() and size <= WHOLE and (unpacked := archives.unpacked(path, folder / "opened")):
+            path, here = unpacked, data.model_copy(update={"source": str(unpacked)})
+            size = _bytes(_read_of(path, data))
+        part = here if loader or (size <= WHOLE and not _many(path)) else _part(here, path, folder / "part")
         with _at_most(SECONDS if loader else 0):
             source = dispatch.read(engine, part.model_copy(update={"series": None}), workspace=folder)
     except _TooLong:
         raise Unread(f"{path / 'load.py'} takes more than {SECONDS:.0f} s; the data are checked once they are collected") from None
     except UserError as error:
-        raise UserError(*(message.replace(part.source, data.source) for message in error.messages)) from None
+        copies = (here.source, str(folder / "part"))
+        raise UserError(*(reduce(lambda text, copy: text.replace(copy, data.source), copies, told) for told in error.messages)) from None
+    whole = part is here
     columns = tuple(source.table.columns)
     if ROW_ID in columns:
         raise UserError(f"data.source: {data.source}: {ROW_ID} is a reserved column name")
@@ -119,7 +122,7 @@ def sampled(engine: Backend, data: DataParams, folder: Path) -> Sample:
     rows = int(engine.to_pyarrow(table.count()).as_py())
     if not rows:
         raise UserError(f"data.source: {data.source}: holds no rows")
-    seen = size if whole else _bytes(Path(part.source))
+    seen = size if whole else _bytes([Path(part.source)])
     return Sample(table, columns, str(source.found.get("kind", "")), rows, round(rows * size / max(seen, 1)), whole, size)
 
 
@@ -134,8 +137,19 @@ def fresh(data: DataParams) -> bool:
     return source.exists() and all(file.stat().st_mtime <= at for file in ([source] if source.is_file() else source.rglob("*")))
 
 
-def _bytes(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+def _read_of(path: Path, data: DataParams) -> list[Path]:
+    """The files that a reader would take: of a folder with a load.py all, of one with tables their pictures and sounds too."""
+    if path.is_file() or ((path / "load.py").is_file() and data.files is None):
+        return [path]
+    chosen = folders.chosen(path, data)
+    tables = any(folders.kind_of(file) == "csv" for file in chosen)
+    named = [file for file in folders.inside_of(path) if folders.kind_of(file) in ("image", "audio")] if tables else []
+    return sorted({*chosen, *named})
+
+
+def _bytes(places: list[Path]) -> int:
+    inside = (file for place in places for file in (place.rglob("*") if place.is_dir() else [place]))
+    return sum(file.stat().st_size for file in inside if file.is_file())
 
 
 def _many(path: Path) -> bool:
@@ -151,18 +165,22 @@ def _part(data: DataParams, path: Path, folder: Path) -> DataParams:
             raise Unread(f"{path} is an archive of {path.stat().st_size / 1e6:,.0f} MB; the data are checked once they are collected")
         folder.mkdir()
         return data.model_copy(update={"source": str(_cut(path, folder / path.name))})
-    inside = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
     by_folder: dict[Path, int] = defaultdict(int)
     left = PART
-    for file in inside:
-        media = folders.kind_of(file) in ("image", "audio")
+    for file in _read_of(path, data):
+        kind = folders.kind_of(file)
         by_folder[file.parent] += 1
-        if (media and by_folder[file.parent] > MEDIA) or (not media and left <= 0):
+        if by_folder[file.parent] > MEDIA if kind in ("image", "audio") else kind != "idx" and left <= 0:
             continue
         copy = folder / file.relative_to(path)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        _cut(file, copy) if not media and file.stat().st_size > PART else shutil.copyfile(file, copy)
-        left -= 0 if media else copy.stat().st_size
+        if kind == "idx":  # both of a pair by as many items
+            idx.cut(file, copy, ITEMS)
+        elif kind in ("image", "audio") or file.stat().st_size <= PART:
+            shutil.copyfile(file, copy)
+        else:
+            _cut(file, copy)
+        left -= 0 if kind in ("image", "audio") else copy.stat().st_size
     return data.model_copy(update={"source": str(folder)})
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from conftest import purchases
+from media_files import idx, packed
 from pseudo_terminal import shown
 
 from pipeline import cli
@@ -239,6 +240,29 @@ def test_a_part_of_a_large_table_is_read_and_what_it_lacks_is_a_warning(small, w
     monkeypatch.setattr(sampling, "PART", 1)
     write_params(data={"source": "rows.parquet"})
     assert told() == []
+
+
+def test_a_part_of_large_idx_files_is_read_whatever_lies_beside_them(workspace, write_params, monkeypatch):
+    monkeypatch.setattr(sampling, "WHOLE", 1000)
+    monkeypatch.setattr(sampling, "PART", 500)
+    monkeypatch.setattr(sampling, "ITEMS", 30)
+    folder = Path("digits")
+    folder.mkdir()
+    (folder / "an-archive.tar.gz").write_bytes(b"x" * 9000)
+    rng = np.random.default_rng(0)
+    for side, count in (("t10k", 40), ("train", 90)):
+        (folder / f"{side}-images-idx3-ubyte.gz").write_bytes(idx(rng.integers(0, 256, (count, 8, 8), np.uint8)))
+        (folder / f"{side}-labels-idx1-ubyte.gz").write_bytes(idx(np.arange(count, dtype=np.uint8) % 3))
+    write_params(data={"source": "digits", "target": "label"}, split={"strategy": "given", "by": "split"})
+    found = check(PARAMS)
+    assert found.findings == ()
+    assert found.sample is not None
+    assert (found.sample.rows, found.sample.whole, found.sample.kind) == (60, False, "idx")
+    assert 100 < found.sample.total < 160
+    assert found.sample.bytes == sum(file.stat().st_size for file in folder.glob("*ubyte.gz"))
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(packed(b"no idx"))
+    (mistake,) = told()
+    assert mistake.startswith("data.source: digits/train-labels-idx1-ubyte.gz: not readable as idx")
 
 
 def test_a_cut_ends_at_a_whole_line_outside_of_quotes():

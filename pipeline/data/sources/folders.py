@@ -37,14 +37,21 @@ def read(backend: Backend, path: Path, data: DataParams, *, workspace: Path) -> 
         return _files(backend, path.parent, [path], data, workspace)
     if data.files is None and (path / "load.py").is_file():
         return loader.read(backend, path / "load.py")
-    inside = inside_of(path)
-    if data.files is not None:
-        chosen = [file for file in inside if _matches(file.relative_to(path).as_posix(), data.files)]
-        if not chosen:
-            raise UserError(f"data.files: no file in {path} matches {data.files!r}; it holds {_names(path, inside)}")
-    else:
-        chosen = _obvious(path, inside)
-    return _files(backend, path, chosen, data, workspace)
+    return _files(backend, path, chosen(path, data), data, workspace)
+
+
+def chosen(folder: Path, data: DataParams) -> list[Path]:
+    """The files of a folder that `data` names, or that it is about where it has no load.py.
+
+    Raises:
+        UserError: there is none, or more than one choice.
+    """
+    inside = inside_of(folder)
+    if data.files is None:
+        return _obvious(folder, inside)
+    if found := [file for file in inside if _matches(file.relative_to(folder).as_posix(), data.files)]:
+        return found
+    raise UserError(f"data.files: no file in {folder} matches {data.files!r}; it holds {_names(folder, inside)}")
 
 
 def inside_of(folder: Path) -> list[Path]:

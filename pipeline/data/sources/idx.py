@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import math
 import re
@@ -65,6 +66,21 @@ def _pair(side: str, images: tuple[Path, str], labels: tuple[Path, str]) -> Iter
         for stream, name in ((pictures, images[1]), (classes, labels[1])):
             if _read(stream, 1, name):
                 raise mistake(name, f"holds more than the {shape[0]} items that its head tells")
+
+
+def cut(file: Path, copy: Path, items: int) -> None:
+    """Write the first items of an idx file as one of its own.
+
+    Raises:
+        UserError: it is no idx file, or ends before them.
+    """
+    with opened(file) as source:
+        count, *shape = _shape(source, str(file))
+        kept = min(count, items)
+        body = _exactly(source, kept * math.prod(shape), str(file))
+    head = struct.pack(f">4B{1 + len(shape)}I", 0, 0, UBYTE, 1 + len(shape), kept, *shape)
+    with gzip.open(copy, "wb", compresslevel=6) if copy.suffix == ".gz" else copy.open("wb") as out:
+        out.write(head + body)
 
 
 def _shape(stream: IO[bytes], name: str) -> tuple[int, ...]:

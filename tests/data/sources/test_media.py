@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
-import struct
 
 import numpy as np
 import pytest
+from media_files import idx, packed
 from PIL import Image
 
 from pipeline.errors import UserError
@@ -69,15 +69,6 @@ def test_table_of_paths_holds_the_bytes(rows, read, tmp_path):
     (tmp_path / "list.csv").write_text(f"file,b\n{many}../out.png,y\n")
     with pytest.raises(UserError, match=r"column file: '../out.png' leads out of the folder"):
         read(tmp_path, files="list.csv")
-
-
-def packed(data):
-    """Without the time of day: each process that runs tests must name them alike."""
-    return gzip.compress(data, mtime=0)
-
-
-def idx(array, pack=packed):
-    return pack(struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes())
 
 
 PICTURES = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
