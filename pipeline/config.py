@@ -499,9 +499,10 @@ class ModelParams(Section):
 
     Change it to mean or standardize when series wander in level or in spread; to none when the level itself tells."""
     channel_mixing: bool = False
-    """Whether a forecast of several targets sees them side by side, rather than each as a row of its own.
+    """Whether a forecast sees all columns side by side, rather than each target by itself: without hidden layers from its own past
+    alone, with them beside the columns that are no targets.
 
-    Set it to true when one series leads another, as weather leads demand, and there are rows enough."""
+    Set it to true when one series leads another, as weather leads demand, and there are rows enough; a sweep tries both."""
     encoder: Table[str] = {}
     """Files of your own that read a group of inputs in place of the family: `{table: extensions/encoders/gated.py}`; the groups are
     table, text, image, audio, sequence and, of a forecast, series.

@@ -1,8 +1,10 @@
 """Forecasts: a window of the past becomes all steps of the horizon at once.
 
 Each target is a row of its own to one network that all share (channel independence: Nie et al. 2023, section 3.1), freed
-from its level, beside the channels that are no targets.  To what the encoder says a linear map of the window is added
-(Lai et al. 2018, LSTNet, section 3.6); with no hidden layers it stands alone (NLinear, Zeng et al. 2023).
+from its level.  A linear map of its own past (NLinear, Zeng et al. 2023) is what there is without hidden layers; with them
+it is added to what an encoder says of that past and of the channels that are no targets (Lai et al. 2018, LSTNet, section
+3.6).  The linear map leaves those channels out: with as many weights again for each it fits train and little else.  Where
+channels are mixed, everything sees all of them.
 """
 
 from __future__ import annotations
@@ -37,13 +39,13 @@ def network(series: Any, fitted: Preprocessor, model: ModelParams, *, encode: En
     beside = Take(others, name="others")(series) if others else None
     count = len(past)
     if model.channel_mixing:
-        rows = own if beside is None else keras.layers.Concatenate(name="channels")([own, beside])
+        rows = seen = own if beside is None else keras.layers.Concatenate(name="channels")([own, beside])
         outputs = forecast.horizon * count
     else:
-        rows = ToRows(name="rows")(own) if beside is None else ToRows(name="rows")(own, beside)  # (batch * targets, look_back, 1 + others)
+        seen = ToRows(name="own")(own)  # (batch * targets, look_back, 1)
+        rows = seen if beside is None or encode is None else ToRows(name="rows")(own, beside)  # (batch * targets, look_back, 1 + others)
         outputs = forecast.horizon
-    flat = keras.layers.Flatten(name="window")(rows)
-    y = _steps(flat, outputs, model, name="linear")
+    y = _steps(keras.layers.Flatten(name="window")(seen), outputs, model, name="linear")
     if encode is not None:
         y = keras.layers.Add(name="steps")([y, _steps(encode(rows), outputs, model, name="head")])
     members = (model.members,) if model.members > 1 else ()

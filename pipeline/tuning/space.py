@@ -26,8 +26,12 @@ def usual(fitted: Preprocessor, model: ModelParams) -> dict[str, Interval]:
     if all(group.own for group in found):  # nobody knows what the user's encoders read of model
         return space
     linear = model.layers == 0 or (fitted.forecast is not None and families == {"mlp"} and model.layers is None)
+    if linear and fitted.forecast:
+        space["model.centering"] = Interval(choice=("last", "mean", "standardize", "none"))
+        if len({number.column for number in fitted.numbers}) > 1:
+            space["model.channel_mixing"] = Interval(choice=(False, True))
     if linear:
-        return space | ({"model.centering": Interval(choice=("last", "mean", "standardize", "none"))} if fitted.forecast else {})
+        return space
     layers: tuple[int, int] = (1, 4)
     widths: tuple[int, ...] = (64, 128, 192, 256)
     if families != {"mlp"}:  # each step or pixel goes through them

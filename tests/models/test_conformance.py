@@ -152,6 +152,17 @@ def test_a_linear_forecast_starts_as_the_last_value():
     np.testing.assert_allclose(predicted, np.repeat(last, toys.HORIZON, axis=1), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(("family", "mixing", "seen"), [("mlp", False, False), ("mlp", True, True), ("rnn", False, True)])
+def test_a_column_beside_the_targets_is_seen_by_encoders_and_where_channels_are_mixed(family, mixing, seen):
+    fitted = toys.fitted("exogenous", "forecast")
+    model = ModelParams(channel_mixing=mixing) if family == "mlp" else params(family, channel_mixing=mixing)
+    network = build(fitted, model, seed=1)
+    network.get_layer("linear").kernel.assign(np.random.default_rng(0).normal(size=network.get_layer("linear").kernel.shape))  # not zeros
+    x, _ = toys.rows("exogenous", "forecast", 8)
+    moved = {"series": x["series"] + np.array([1, 0, 0], "float32") * np.linspace(0, 1, toys.STEPS, dtype="float32")[:, None]}
+    assert (np.abs(np.asarray(network(moved)) - np.asarray(network(x))).max() > 1e-5) == seen
+
+
 def test_channels_side_by_side_or_each_by_itself():
     fitted = toys.fitted("series", "forecast")
     x, _ = toys.rows("series", "forecast", 8)

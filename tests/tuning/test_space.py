@@ -106,7 +106,7 @@ def test_the_usual_space_suits_the_network_and_names_valid_keys(kind):
 
 def test_the_usual_space_of_a_linear_model_has_no_layers():
     assert "model.width" not in space.usual(toys.fitted("table", "binary"), ModelParams(layers=0))
-    assert "model.centering" in space.usual(toys.fitted("series", "forecast"), ModelParams())
+    assert {"model.centering", "model.channel_mixing"} <= set(space.usual(toys.fitted("series", "forecast"), ModelParams()))
     assert "model.width" in space.usual(toys.fitted("series", "forecast"), ModelParams(family="rnn"))
 
 
