@@ -65,8 +65,8 @@ def run(seed: int, split: SplitParams, monitor: MonitorParams) -> None:
         files.write_json(folder / paths.MONITORED.name, summary | {"rows": {"production": rows}})
         page.write(folder, summary | {"rows": {"production": rows}})
     states = Counter(one["state"] for one in found)
-    told = ", ".join(f"{n} {state}" for state, n in states.items())
-    log.info("%d %s: %s", len(found), "window" if len(found) == 1 else "windows", told, extra=SUMMARY)
+    counts = ", ".join(f"{n} {state}" for state, n in states.items())
+    log.info("%d %s: %s", len(found), "window" if len(found) == 1 else "windows", counts, extra=SUMMARY)
     if rows["refused"]:
         log.warning("%d of the production rows looked at are refused by the package", rows["refused"])
     with runs.reopened(paths.RUN, "monitor") as tracked:
