@@ -23,7 +23,7 @@ ROW = 4e-6  # seconds a row and epoch take beside them
 START = 6.0  # seconds until a trial or a training has its network compiled
 TYPICAL = 25  # epochs after which a small network usually stops by itself
 EPOCHS, FEWEST = 60, 3
-PICTURED = 6  # epochs after which a network of pictures is worth looking at
+PICTURES = 100_000  # pictures seen, again and again, after which a network is worth looking at
 TRIALS = 10
 STEPS: dict[str, Any] = {"batch_size": 64, "learning_rate": 0.003}  # more and longer steps where epochs of pictures are few
 PRUNED = 0.5  # of a training that a trial takes on average, since most are stopped early
@@ -71,13 +71,14 @@ def sized(extent: Extent, rows: int, *, cores: int | None = None, gpu: bool | No
     speed = SPEED * (cores or resources.cores())
     if Path("/proc/driver/nvidia/gpus").is_dir() if gpu is None else gpu:
         speed = max(speed, 2 * SPEED * GPU)
+    worth = min(TYPICAL, max(FEWEST, PICTURES / rows)) if extent.pixels[0] else TYPICAL / 2
     found: Sizes | None = None
     for model, normalize in _networks(extent):
         pace = speed * max(1, model.get("width", 32) / NARROW) if extent.pixels[0] else speed
         each = rows * (3 * operations(extent, {**model, **normalize}) / pace + ROW)  # forward, and twice that backward
         possible = int((SECONDS - START) / each) if each else EPOCHS
         found = Sizes(model, normalize, {}, max(FEWEST, min(EPOCHS, possible)), 0, each, possible >= TYPICAL)
-        if possible >= (PICTURED if extent.pixels[0] else TYPICAL / 2):
+        if possible >= worth:
             break
     assert found is not None
     one = START + found.epoch_seconds * min(found.epochs, TYPICAL)
@@ -92,7 +93,7 @@ def _networks(extent: Extent) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         sides: list[dict[str, Any]] = [{}]
         if extent.pixels[0] > 64 * 64:
             sides.append({"image": {"height": 64, "width": 64}})
-        models: list[dict[str, Any]] = [{}, {"layers": 3, "width": 16}, {"layers": 2, "width": 16}, {"layers": 2, "width": 8}]
+        models: list[dict[str, Any]] = [{}, {"width": 16}, {"width": 8}]  # fewer layers are worse than fewer units and epochs
         return [(model, side) for side in sides for model in models]
     if extent.tokens:
         lengths: list[dict[str, Any]] = [{}] + [{"text": {"length": most}} for most in (256, 128, 64) if most < extent.tokens]
