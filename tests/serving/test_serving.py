@@ -199,9 +199,10 @@ def test_a_model_that_is_killed_is_replaced_and_no_request_is_lost(server, model
     time.sleep(0.5)
     (child,) = server.children
     os.kill(child.pid, signal.SIGKILL)
-    end = time.monotonic() + 60
-    while "restarts_total 1.0" not in server.get("/metrics").text and time.monotonic() < end:
+    killed = time.monotonic()
+    while "restarts_total 1.0" not in server.get("/metrics").text and time.monotonic() < killed + 60:
         time.sleep(0.2)
+    away = time.monotonic() - killed
     count = len(statuses)
     time.sleep(0.5)
     ended.set()
@@ -209,7 +210,7 @@ def test_a_model_that_is_killed_is_replaced_and_no_request_is_lost(server, model
         client.join()
     late = [status for status in statuses if status[0] == 504]  # its start may take longer than the 5 s of this server
     assert {status for status, _ in statuses} <= {200, 504}, statuses
-    assert len(late) <= 2 * len(clients)
+    assert len(late) <= (away // 5 + 1) * len(clients)
     assert len(statuses) > count
     assert server.get("/health").json()["status"] == "ok"
 
