@@ -32,7 +32,8 @@ from pipeline.preflight import locked
 WHOLE = 16 << 20  # bytes of a source that is read whole
 PART = 4 << 20  # bytes read of a larger table
 ROWS = 200_000  # rows of a collected table that are looked at
-MEDIA = 20  # pictures or sounds read of each folder of a larger collection
+MEDIA = ("image", "audio")
+EACH = 20  # pictures or sounds read of each folder of a larger collection
 ITEMS = 1000  # pictures read of each idx file of a larger collection
 MANY = 500  # pictures or sounds of a collection that is read whole
 SECONDS = 5.0  # that a load.py may take here
@@ -85,9 +86,10 @@ def sampled(engine: Backend, data: DataParams, folder: Path) -> Sample:
         UserError: the source is absent, empty, or cannot be read.
         Unread: it lies behind a network or a query, is an archive too large to be unpacked for a look, or its load.py takes too long.
     """
-    path, size = Path(data.source), 0
+    path, taken = Path(data.source), list[Path]()
     if not remote.is_remote(data.source) and path.exists():
-        size = _bytes(_read_of(path, data))
+        taken = _taken(path, data)
+    size = _bytes(taken)
     if fresh(data):
         stored = read(engine, paths.RAW / paths.ROWS)
         total = parquet_rows(paths.RAW / paths.ROWS)
@@ -103,8 +105,10 @@ def sampled(engine: Backend, data: DataParams, folder: Path) -> Sample:
     try:
         if path.is_file() and size <= WHOLE and (unpacked := archives.unpacked(path, folder / "opened")):
             path, here = unpacked, data.model_copy(update={"source": str(unpacked)})
-            size = _bytes(_read_of(path, data))
-        part = here if loader or (size <= WHOLE and not _many(path)) else _part(here, path, folder / "part")
+            taken = _taken(path, data)
+            size = _bytes(taken)
+        many = sum(folders.kind_of(file) in MEDIA for file in taken) > MANY
+        part = here if loader or (size <= WHOLE and not many) else _part(here, path, taken, folder / "part")
         with _at_most(SECONDS if loader else 0):
             source = dispatch.read(engine, part.model_copy(update={"series": None}), workspace=folder)
     except _TooLong:
@@ -137,13 +141,13 @@ def fresh(data: DataParams) -> bool:
     return source.exists() and all(file.stat().st_mtime <= at for file in ([source] if source.is_file() else source.rglob("*")))
 
 
-def _read_of(path: Path, data: DataParams) -> list[Path]:
+def _taken(path: Path, data: DataParams) -> list[Path]:
     """The files that a reader would take: of a folder with a load.py all, of one with tables their pictures and sounds too."""
     if path.is_file() or ((path / "load.py").is_file() and data.files is None):
         return [path]
     chosen = folders.chosen(path, data)
     tables = any(folders.kind_of(file) == "csv" for file in chosen)
-    named = [file for file in folders.inside_of(path) if folders.kind_of(file) in ("image", "audio")] if tables else []
+    named = [file for file in folders.inside_of(path) if folders.kind_of(file) in MEDIA] if tables else []
     return sorted({*chosen, *named})
 
 
@@ -152,13 +156,7 @@ def _bytes(places: list[Path]) -> int:
     return sum(file.stat().st_size for file in inside if file.is_file())
 
 
-def _many(path: Path) -> bool:
-    """Whether a folder holds more pictures or sounds than are read for a look."""
-    media = (file for file in path.rglob("*") if folders.kind_of(file) in ("image", "audio")) if path.is_dir() else iter(())
-    return sum(1 for _ in zip(media, range(MANY + 1), strict=False)) > MANY
-
-
-def _part(data: DataParams, path: Path, folder: Path) -> DataParams:
+def _part(data: DataParams, path: Path, taken: list[Path], folder: Path) -> DataParams:
     """The source cut to some of its rows, as a copy."""
     if path.is_file():
         if path.name.lower().endswith((".zip", *archives.TARS)):
@@ -167,20 +165,20 @@ def _part(data: DataParams, path: Path, folder: Path) -> DataParams:
         return data.model_copy(update={"source": str(_cut(path, folder / path.name))})
     by_folder: dict[Path, int] = defaultdict(int)
     left = PART
-    for file in _read_of(path, data):
+    for file in taken:
         kind = folders.kind_of(file)
         by_folder[file.parent] += 1
-        if by_folder[file.parent] > MEDIA if kind in ("image", "audio") else kind != "idx" and left <= 0:
+        if by_folder[file.parent] > EACH if kind in MEDIA else kind != "idx" and left <= 0:
             continue
         copy = folder / file.relative_to(path)
         copy.parent.mkdir(parents=True, exist_ok=True)
         if kind == "idx":  # both of a pair by as many items
             idx.cut(file, copy, ITEMS)
-        elif kind in ("image", "audio") or file.stat().st_size <= PART:
+        elif kind in MEDIA or file.stat().st_size <= PART:
             shutil.copyfile(file, copy)
         else:
             _cut(file, copy)
-        left -= 0 if kind in ("image", "audio") else copy.stat().st_size
+        left -= 0 if kind in MEDIA else copy.stat().st_size
     return data.model_copy(update={"source": str(folder)})
 
 

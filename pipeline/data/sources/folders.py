@@ -62,7 +62,7 @@ def inside_of(folder: Path) -> list[Path]:
         parts = file.relative_to(folder).parts
         if any(part.startswith((".", "__MACOSX", "__pycache__")) for part in parts) or file.name in ("Thumbs.db", "desktop.ini"):
             continue
-        if file.is_file() and file.resolve().is_relative_to(home):
+        if file.is_file() and (not file.is_symlink() or file.resolve().is_relative_to(home)):  # links to folders are not followed
             found.append(file)
     return found
 
