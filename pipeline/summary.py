@@ -43,6 +43,18 @@ def spread(low: float, high: float, sign: str = "") -> str:
     return f"[{number(low, sign)}, {number(high, sign)}]"
 
 
+def duration(seconds: float) -> str:
+    """0.6 s, 38 s, 2 min 10 s, 3 h 5 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def main(found: dict[str, Any]) -> str:
     """The metric that leads: the first one that evaluate writes."""
     return str(next(iter(found["test"]["models"]["network"])))

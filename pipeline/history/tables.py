@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pipeline.history.comparing import beyond_defaults, differences, differing, inside, main_metric, moment, rows_of
-from pipeline.summary import number, spread
+from pipeline.summary import duration, number, spread
 from pipeline.tracking.reading import Found
 
 if TYPE_CHECKING:
@@ -90,14 +90,6 @@ def ago(then: int, now: int) -> str:
     )
 
 
-def duration(ms: int) -> str:
-    """A span in words."""
-    seconds = round(ms / 1000)
-    if seconds < 60:
-        return f"{seconds} s"
-    return f"{seconds // 60} min {seconds % 60} s" if seconds < 3600 else f"{seconds // 3600} h {seconds % 3600 // 60} min"
-
-
 def diff(a: Found, b: Found, stat: str = "") -> list[Grid]:
     """Two runs side by side, only where they differ."""
     found, equal = differences(a, b)
@@ -123,7 +115,7 @@ def show(
     tags = run.tags
     commit = tags.get("git.commit", "-")[:12] + (f" on {tags['git.branch']}" if "git.branch" in tags else "")
     began = moment(run.start).astimezone()
-    took = f", took {duration(run.end - run.start)}" if run.end else ""
+    took = f", took {duration((run.end - run.start) / 1000)}" if run.end else ""
     machine = [f"{name.removeprefix('machine.')} {tags[name]}" for name in tags if name.startswith(("machine.", "gpu", "device"))]
     about = {
         "run": f"{run.key} ({run.name})", "MLflow id": run.run_id, "experiment": run.experiment, "status": status(run),

@@ -114,8 +114,8 @@ def told(steps: list[Step]) -> str:
     if not known:
         return "No times are kept in this workspace: the outputs came from DVC's cache or were made elsewhere."
     longest = max(known, key=lambda step: step.seconds or 0.0)
-    total = duration(sum(step.seconds or 0.0 for step in known))
-    most = f", most of it {longest.name} ({duration(longest.seconds or 0.0)})" if len(known) > 1 else ""
+    total = summary.duration(sum(step.seconds or 0.0 for step in known))
+    most = f", most of it {longest.name} ({summary.duration(longest.seconds or 0.0)})" if len(known) > 1 else ""
     if ran:
         kept = f"; {len(reused)} reused, with the time of when they last ran" if reused else ""
         return f"{total} for {_stages(len(ran))} that ran in this repro{most}{kept}."
@@ -124,15 +124,3 @@ def told(steps: list[Step]) -> str:
 
 def _stages(count: int) -> str:
     return f"{count} stage{'s' * (count != 1)}"
-
-
-def duration(seconds: float) -> str:
-    """0.6 s, 38 s, 2 min 10 s, 3 h 5 min."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

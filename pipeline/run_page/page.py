@@ -118,5 +118,5 @@ def template() -> Any:
         loader=jinja2.PackageLoader("pipeline"), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters |= {"number": number, "percent": percent, "cut": cut, "capital": capital}
-    environment.filters |= {"duration": flow.duration, "short": summary.number}
+    environment.filters |= {"duration": summary.duration, "short": summary.number}
     return environment.get_template("index.html")

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import masked
-from pipeline.history.tables import Grid, ago, duration
+from pipeline.history.tables import Grid, ago
 from pipeline.secrets import without_secrets
 from pipeline.staleness.changes import Change, Standing
 from pipeline.staleness.latest import Champion, Run, Watched, since
+from pipeline.summary import duration
 
 MOST = 4  # names of a kind in a line
 LONGEST = 32  # characters of a value
@@ -65,7 +66,7 @@ def verdict(standings: Sequence[Standing], costs: Mapping[str, Any]) -> str:
     told = [f"runs {_listed(certain) if len(certain) < len(standings) else 'all stages'}"] if certain else []
     told += [f"{_listed(perhaps)} where what {'they read' if len(perhaps) > 1 else 'it reads'} changes"] if perhaps else []
     told += [f"takes {_listed(back)} from the cache"] if back else []
-    length = f"; about {duration(round(1000 * sum(took)))}, as last time" if took and known else ""
+    length = f"; about {duration(sum(took))}, as last time" if took and known else ""
     return f"`pipeline run` {', then '.join(told)}{length}."
 
 

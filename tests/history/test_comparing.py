@@ -139,11 +139,6 @@ def test_when_is_told_in_words(minutes, words):
     assert tables.ago(1_600_000_000_000, 1_700_000_000_000)[:8] == "2020-09-"
 
 
-@pytest.mark.parametrize(("ms", "words"), [(41_000, "41 s"), (192_000, "3 min 12 s"), (7_500_000, "2 h 5 min")])
-def test_a_duration_is_told_in_words(ms, words):
-    assert tables.duration(ms) == words
-
-
 def test_a_terminal_gets_its_width_and_colours_and_a_pipe_neither(monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):

@@ -76,7 +76,7 @@ def test_a_forecast_has_steps_instead_of_columns(workspace):
 
 
 def test_durations_read_well():
-    words = [flow.duration(seconds) for seconds in (0.04, 9.94, 9.96, 59.4, 59.6, 130, 3599.7, 11_100)]
+    words = [summary.duration(seconds) for seconds in (0.04, 9.94, 9.96, 59.4, 59.6, 130, 3599.7, 11_100)]
     assert words == ["0.0 s", "9.9 s", "10 s", "59 s", "1 min 0 s", "2 min 10 s", "1 h 0 min", "3 h 5 min"]
 
 
