@@ -30,8 +30,7 @@ FEWEST = 30  # rows from which train, validation and test can be made at all
 class Proposal:
     """What to write into params.yaml, and what was seen.
 
-    `columns` are kinds to set with the reason; `notes` are lines on what people may want to look at, `later` on what to change
-    for a better model.
+    `columns` are kinds to set with the reason; `notes` are lines on what people may want to look at.
     """
 
     data: DataParams

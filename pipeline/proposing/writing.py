@@ -92,6 +92,10 @@ def _model(proposal: Proposal) -> list[str]:
     keys = {"family": "auto", **proposal.sizes.model}
     smaller = "smaller than usual, to be done in minutes: without these lines it is the usual one"
     lines = ["model:", _line(1, "family", keys.pop("family"), "by the data: docs/networks.md")]
+    if proposal.data.forecast and proposal.width > 2 + bool(proposal.data.forecast.series):
+        tried = ", which the sweep tries" if proposal.sizes.trials else ""
+        own = f"it sees the past of {proposal.data.targets[0]} alone; channel_mixing: true lets it see the other columns too{tried}"
+        lines += _remark(1, own)
     return lines + ([*_remark(1, smaller), *(_line(1, key, value) for key, value in keys.items())] if keys else [])
 
 

@@ -78,6 +78,9 @@ def test_an_hourly_table_becomes_a_forecast(workspace):
     found = proposed(rows)
     assert (found.task, found.data.target, found.sides.keys["strategy"]) == ("forecast", "load", "time")
     assert (found.data.forecast.time, found.data.forecast.horizon) == ("when", 26)
+    beside = "# it sees the past of load alone; channel_mixing: true lets it see the other columns too, which the sweep tries"
+    assert beside in written(found)
+    assert "channel_mixing" not in written(proposed(rows.drop(columns="a")))
 
 
 def test_long_rows_become_series_on_their_given_sides(workspace):
