@@ -58,7 +58,7 @@ def opened(backend: Backend, given: str, target: str | None, workspace: Path) ->
     home = archives.unpacked(path, workspace / "unpacked") or path
     pattern = _pattern(home)
     data = data.model_copy(update={"files": pattern})
-    if media := _many_media(home, pattern):
+    if media := _many_media(home, data):
         kind, files = media
         kept = [file for file in files if _drawn(file.relative_to(home).as_posix(), len(files))]
         named = [(file, file.relative_to(home).as_posix()) for file in kept]
@@ -113,18 +113,13 @@ def _in_folders(home: Path, files: list[Path]) -> bool:
     return bool(files) and all(file.parent != home for file in files)
 
 
-def _many_media(home: Path, pattern: str | None) -> tuple[str, list[Path]] | None:
+def _many_media(home: Path, data: DataParams) -> tuple[str, list[Path]] | None:
     """Pictures or sounds in class folders, where they are so many that reading them all would take long."""
-    if not home.is_dir() or pattern or (home / "load.py").is_file():
+    if not home.is_dir() or data.files or (home / "load.py").is_file():
         return None
-    inside = folders.inside_of(home)
-    if any(folders.kind_of(file) == "idx" for file in inside):
-        return None
-    for kind in ("image", "audio"):
-        files = [file for file in inside if folders.kind_of(file) == kind]
-        if _in_folders(home, files):
-            return (kind, files) if len(files) > FILES else None
-    return None
+    files = folders.chosen(home, data)
+    kind = folders.kind_of(files[0])
+    return (kind, files) if kind in ("image", "audio") and len(files) > FILES else None
 
 
 def _drawn(name: str, of: int) -> bool:

@@ -88,11 +88,12 @@ def _names(path: Path, files: Sequence[Path]) -> str:
 def _obvious(path: Path, inside: list[Path]) -> list[Path]:
     """The files that a folder is about, where there can be no doubt."""
     kinds = {file: kind_of(file) for file in inside}
+    tables = [file for file in inside if kinds[file] in ("csv", "parquet", "arrow", "json", "ts")]
     for kind in ("idx", "image", "audio"):
         chosen = [file for file in inside if kinds[file] == kind]
-        if chosen and (kind == "idx" or all(len(file.relative_to(path).parts) > 1 for file in chosen)):
+        one_folder = len({file.parent for file in chosen}) == 1  # no classes: what the table beside it names
+        if chosen and (kind == "idx" or (all(file.parent != path for file in chosen) and not (one_folder and tables))):
             return chosen
-    tables = [file for file in inside if kinds[file] in ("csv", "parquet", "arrow", "json", "ts")]
     if len(tables) == 1:
         return tables
     what = f"found {_names(path, inside)}"

@@ -1,7 +1,9 @@
-"""A table with a column of paths to pictures or sounds beside it: the paths become the files' bytes."""
+"""A table with a column that names pictures or sounds beside it: their bytes become a column of their own."""
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,42 +14,64 @@ from ibis.backends.duckdb import Backend
 from pipeline.data.sources.classes import IMAGES, SOUNDS
 from pipeline.data.sources.parts import Source, mistake, named, stream
 
-LOOKED_AT = 50  # rows that show whether a column holds paths
+LOOKED_AT = 50  # rows that show whether a column names files
+MOST_PLACES = 50  # folders beside the table in which they may lie
+LONGEST = 250  # characters of a name
 
 
 def with_media(backend: Backend, source: Source, home: Path, *, workspace: Path) -> Source:
-    """`source` with a column `image` or `audio` for its first column whose values are paths of such files in `home`.
+    """`source` with a column `image` or `audio` for its first column whose values name such files: by paths from `home` or from a
+    folder in it, with or without their ending.
 
     Raises:
         UserError: a path leads out of the folder, or there is no such file.
     """
     head = backend.to_pyarrow(source.table.limit(LOOKED_AT)).to_pydict()
-    found = (
-        (name, kind)
-        for name, values in head.items()
-        for kind, endings in (("image", IMAGES), ("audio", SOUNDS))
-        if any(values) and all(value.lower().endswith(endings) and (home / value).is_file() for value in values if value)
-    )
-    column, kind = next(found, ("", ""))
-    if not column:
+    found = _found(head, _places(home))
+    if found is None:
         return source
-    at, root = source.table.columns.index(column), home.resolve()
+    column, kind, place, ending = found
+    at, root = source.table.columns.index(column), place.resolve()
     schema = pa.schema([(kind, pa.binary()), *((name, pa.string()) for name in source.table.columns)])
     named(schema.names, home)
 
     def rows() -> Iterator[tuple[Any, ...]]:
         for batch in backend.to_pyarrow_batches(source.table, chunk_size=1000):
             for row in zip(*(values.to_pylist() for values in batch.columns), strict=True):
-                yield _bytes(root, row[at], column), *row
+                yield _bytes(root, row[at], ending, column), *row
 
     table = backend.read_parquet(stream(workspace / "media.parquet", schema, rows()))
     return Source(table, {**source.found, "media": column}, source.rejects)
 
 
-def _bytes(root: Path, value: str | None, column: str) -> bytes | None:
+def _places(home: Path) -> list[Path]:
+    """Where names may begin: `home` and the folders in it."""
+    with os.scandir(home) as entries:
+        inside = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."))
+    return [home, *(home / name for name in inside[:MOST_PLACES])]
+
+
+def _found(head: dict[str, list[Any]], places: list[Path]) -> tuple[str, str, Path, str] | None:
+    """The first column whose values all name files of a kind in one place, the kind, the place, and the ending that the names lack."""
+    for name, values in head.items():
+        named = [str(value) for value in values if value]
+        for kind, endings in (("image", IMAGES), ("audio", SOUNDS)):
+            whole = bool(named) and named[0].lower().endswith(endings)
+            lacking = [""] if whole else [*endings, *map(str.upper, endings)]
+            for place, ending in itertools.product(places, lacking):
+                if named and all(_is_file(place, f"{value}{ending}", endings) for value in named):
+                    return name, kind, place, ending
+    return None
+
+
+def _is_file(place: Path, name: str, endings: tuple[str, ...]) -> bool:
+    return name.lower().endswith(endings) and len(name) < LONGEST and (place / name).is_file()
+
+
+def _bytes(root: Path, value: str | None, ending: str, column: str) -> bytes | None:
     if value is None:
         return None
-    file = (root / value).resolve()
+    file = (root / f"{value}{ending}").resolve()
     if not file.is_relative_to(root):
         raise mistake(root, f"column {column}: {value!r} leads out of the folder")
     if not file.is_file():

@@ -71,6 +71,21 @@ def test_table_of_paths_holds_the_bytes(rows, read, tmp_path):
         read(tmp_path, files="list.csv")
 
 
+@pytest.mark.parametrize("names", [("1.PNG", "2.PNG"), ("1", "2"), ("img/1.PNG", "img/2.PNG")])
+def test_names_may_begin_in_the_folder_of_the_files_and_lack_their_ending(rows, tmp_path, names):
+    tree(tmp_path / "pets", ["img/1.PNG", "img/2.PNG", "img/3.PNG"])
+    (tmp_path / "pets" / "list.csv").write_text("n,file,b\n5," + names[0] + ",x\n6," + names[1] + ",y\n")
+    expected = [{"image": f"img/{n}.PNG".encode(), "n": str(n + 4), "file": names[n - 1], "b": "xy"[n - 1]} for n in (1, 2)]
+    assert rows(tmp_path / "pets") == expected  # one folder of pictures beside a table is no class
+    assert rows(tmp_path / "pets" / "list.csv") == expected
+
+
+def test_one_folder_beside_several_tables_asks_which(read, tmp_path):
+    tree(tmp_path, ["img/1.png", "labels.csv", "sample.csv"])
+    with pytest.raises(UserError, match=r"holds several tables: name those to read, for example data.files: '\*.csv'"):
+        read(tmp_path)
+
+
 PICTURES = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
 LABELS = np.array([7, 0, 9], np.uint8)
 
