@@ -13,7 +13,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from types import FrameType
@@ -25,7 +25,8 @@ from ibis.backends.duckdb import Backend
 from pipeline import files, paths, resources
 from pipeline.config import DataParams
 from pipeline.data.engine import ROW_ID, parquet_rows, read, sample, with_row_id
-from pipeline.data.sources import archives, dispatch, folders, idx, remote, series
+from pipeline.data.sources import archives, dispatch, folders, idx, manifest, remote, series
+from pipeline.data.sources.parts import Source
 from pipeline.errors import UserError
 from pipeline.preflight import locked
 
@@ -100,23 +101,7 @@ def sampled(engine: Backend, data: DataParams, folder: Path) -> Sample:
         raise Unread(f"{remote.shown(data.source)} is fetched by the run; the data are checked once they are collected")
     if path.suffix.lower() == ".sql":
         raise Unread(f"{path} is a query, which the run asks; the data are checked once they are collected")
-    loader = path.is_dir() and (path / "load.py").is_file() and data.files is None
-    here = data
-    try:
-        if path.is_file() and size <= WHOLE and (unpacked := archives.unpacked(path, folder / "opened")):
-            path, here = unpacked, data.model_copy(update={"source": str(unpacked)})
-            taken = _taken(path, data)
-            size = _bytes(taken)
-        many = sum(folders.kind_of(file) in MEDIA for file in taken) > MANY
-        part = here if loader or (size <= WHOLE and not many) else _part(here, path, taken, folder / "part")
-        with _at_most(SECONDS if loader else 0):
-            source = dispatch.read(engine, part.model_copy(update={"series": None}), workspace=folder)
-    except _TooLong:
-        raise Unread(f"{path / 'load.py'} takes more than {SECONDS:.0f} s; the data are checked once they are collected") from None
-    except UserError as error:
-        copies = (here.source, str(folder / "part"))
-        raise UserError(*(reduce(lambda text, copy: text.replace(copy, data.source), copies, told) for told in error.messages)) from None
-    whole = part is here
+    source, times, size = _looked_at(engine, data, taken, folder)
     columns = tuple(source.table.columns)
     if ROW_ID in columns:
         raise UserError(f"data.source: {data.source}: {ROW_ID} is a reserved column name")
@@ -126,8 +111,37 @@ def sampled(engine: Backend, data: DataParams, folder: Path) -> Sample:
     rows = int(engine.to_pyarrow(table.count()).as_py())
     if not rows:
         raise UserError(f"data.source: {data.source}: holds no rows")
-    seen = size if whole else _bytes([Path(part.source)])
-    return Sample(table, columns, str(source.found.get("kind", "")), rows, round(rows * size / max(seen, 1)), whole, size)
+    return Sample(table, columns, str(source.found.get("kind", "")), rows, round(rows * (times or 1)), times is None, size)
+
+
+def _looked_at(engine: Backend, data: DataParams, taken: list[Path], folder: Path) -> tuple[Source, float | None, int]:
+    """The source's rows and None, or some of them and how many times as many there are; bytes of the source, unpacked.
+
+    Of a table that names pictures or sounds, its rows are counted first, and so many files are read as of other collections.
+    """
+    here, path = data, Path(data.source)
+    loader = path.is_dir() and (path / "load.py").is_file() and data.files is None
+    try:
+        if path.is_file() and path.stat().st_size <= WHOLE and (unpacked := archives.unpacked(path, folder / "opened")):
+            path, here = unpacked, data.model_copy(update={"source": str(unpacked)})
+            taken = _taken(path, data)
+        media = {file for file in taken if folders.kind_of(file) in MEDIA}
+        if loader or (_bytes(taken) <= WHOLE and len(media) <= MANY):
+            with _at_most(SECONDS if loader else 0):
+                return dispatch.read(engine, here.model_copy(update={"series": None}), workspace=folder), None, _bytes(taken)
+        tables = [file for file in taken if file not in media] or taken
+        part = _part(here, path, tables, folder / "part")
+        source = dispatch.read(engine, part.model_copy(update={"series": None}), workspace=folder)
+        times = _bytes(tables) / max(_bytes([Path(part.source)]), 1)
+        if media and tables is not taken:
+            times *= max(int(engine.to_pyarrow(source.table.count()).as_py()) / MANY, 1)
+            source = manifest.with_media(engine, replace(source, table=source.table.limit(MANY)), path, workspace=folder)
+        return source, times, _bytes(taken)
+    except _TooLong:
+        raise Unread(f"{path / 'load.py'} takes more than {SECONDS:.0f} s; the data are checked once they are collected") from None
+    except UserError as error:
+        copies = (here.source, str(folder / "part"))
+        raise UserError(*(reduce(lambda text, copy: text.replace(copy, data.source), copies, told) for told in error.messages)) from None
 
 
 def fresh(data: DataParams) -> bool:

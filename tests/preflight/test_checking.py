@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from conftest import purchases
-from media_files import idx, packed
+from media_files import idx, packed, png
 from pseudo_terminal import shown
 
 from pipeline import cli
@@ -263,6 +263,22 @@ def test_a_part_of_large_idx_files_is_read_whatever_lies_beside_them(workspace, 
     (folder / "train-labels-idx1-ubyte.gz").write_bytes(packed(b"no idx"))
     (mistake,) = told()
     assert mistake.startswith("data.source: digits/train-labels-idx1-ubyte.gz: not readable as idx")
+
+
+def test_a_table_beside_many_pictures_is_looked_at_with_some_of_them(workspace, write_params, monkeypatch):
+    monkeypatch.setattr(sampling, "MANY", 30)
+    folder = Path("pets/img")
+    folder.mkdir(parents=True)
+    for number in range(90):
+        (folder / f"{number}.png").write_bytes(png(np.full((8, 8), number * 2, np.uint8)))
+    pd.DataFrame({"file": [f"{n}.png" for n in range(90)], "bought": ["no", "yes"] * 45}).to_csv("pets/labels.csv", index=False)
+    write_params(data={"source": "pets"}, split={"strategy": "stratified", "by": None})
+    found = check(PARAMS)
+    assert found.findings == ()
+    assert found.sample is not None
+    assert (found.sample.rows, found.sample.total, found.sample.columns) == (30, 90, ("image", "file", "bought"))
+    assert found.work is not None
+    assert found.work.shape.picture == (8, 8, 1)
 
 
 def test_a_cut_ends_at_a_whole_line_outside_of_quotes():
