@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -112,11 +113,31 @@ def browser():
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory):
-    """A repository in which `pipeline run` has run all ten stages; tests must leave it as it is."""
+    """A repository in which `pipeline run` has run all ten stages; tests must leave it as it is.
+
+    Where several processes run tests, the first to ask makes it and the others copy it.
+    """
+    import pickle
+    import shutil
+
+    from filelock import FileLock
     from repository import Repository
 
-    made = Repository(tmp_path_factory.mktemp("finished"))
-    made.output = made.pipeline("run")
+    folder = tmp_path_factory.mktemp("finished") / "project"
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    kept = tmp_path_factory.getbasetemp().parent / "finished"
+    said = kept.with_suffix(".said")
+    with FileLock(f"{kept}.lock"):
+        if alone or not said.exists():
+            made = Repository(folder)
+            made.output = made.pipeline("run")
+            if not alone:
+                shutil.copytree(folder, kept, symlinks=True)
+                said.write_bytes(pickle.dumps((folder, made.output)))
+            return made
+        first, output = pickle.loads(said.read_bytes())
+        made = Repository.copied(kept, folder, first)
+        made.output = output
     return made
 
 

@@ -22,12 +22,11 @@ import pandas as pd
 import requests
 from conftest import ROOT
 from PIL import Image
+from repository import moved
 from served import environment
 
 SERVERS = ("pipeline serve", "mlflow ui", "mlflow server")  # run until they are stopped
 PATIENCE = 180.0
-PLACES = [("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location")]
-PLACES += [("model_versions", "storage_location"), ("model_versions", "source")]
 LEFT_OUT = ("tests", "benchmarks", ".github", "site")  # of the checkout, in a project of the docs
 
 
@@ -166,13 +165,6 @@ def project(folder: Path) -> World:
     world.must("git", "add", "-A")
     world.must("git", "commit", "-qm", "start")
     return world
-
-
-def moved(old: Path, new: Path) -> None:
-    """A copied project's own MLflow store in the place of the one that it was copied from."""
-    with contextlib.closing(sqlite3.connect(new / ".state/mlflow.db")) as store, store:
-        for table, column in PLACES:
-            store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(old), str(new)))
 
 
 def rand(folder: Path) -> None:

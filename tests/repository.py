@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +16,20 @@ import yaml
 from conftest import ROOT, SMALL, purchases
 
 COPIED = ("pipeline", "extensions", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "requirements.lock")
+
+
+ADDRESSES = [("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location")]
+ADDRESSES += [("model_versions", "storage_location"), ("model_versions", "source")]
+
+
+def moved(old: Path, new: Path) -> None:
+    """Put what a copied project keeps by its place (its MLflow store, what its stages took) from the old place to the new."""
+    with contextlib.closing(sqlite3.connect(new / ".state/mlflow.db")) as store, store:
+        for table, column in ADDRESSES:
+            store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(old), str(new)))
+    before, after = (new / ".state/costs" / f"{hashlib.sha256(str(at).encode()).hexdigest()[:12]}.json" for at in (old, new))
+    if before.exists():
+        before.rename(after)
 
 
 class Repository:
@@ -40,6 +57,15 @@ class Repository:
         self.run("git", "init", "-q")
         self.run("git", "add", "-A")
         self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "start")
+
+    @classmethod
+    def copied(cls, kept: Path, folder: Path, first: Path) -> Repository:
+        """A copy in `folder` of the repository that was made in `first`, of which `kept` is a copy."""
+        shutil.copytree(kept, folder, symlinks=True)
+        moved(first, folder)
+        made = cls.__new__(cls)
+        made.folder = folder
+        return made
 
     def write_params(self, params: dict) -> None:
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
