@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipeline.data.sources.parts import Source, mistake, named, stream
 
 LOOKED_AT = 50  # rows that show whether a column names files
 MOST_PLACES = 50  # folders beside the table in which they may lie
+FIRST = 1000  # files of a folder that show which endings they have
 LONGEST = 250  # characters of a name
 
 
@@ -46,22 +48,34 @@ def with_media(backend: Backend, source: Source, home: Path, *, workspace: Path)
 
 def _places(home: Path) -> list[Path]:
     """Where names may begin: `home` and the folders in it."""
-    with os.scandir(home) as entries:
-        inside = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."))
+    inside = sorted(name for name, is_folder in _entries(home) if is_folder and not name.startswith("."))
     return [home, *(home / name for name in inside[:MOST_PLACES])]
 
 
 def _found(head: dict[str, list[Any]], places: list[Path]) -> tuple[str, str, Path, str] | None:
     """The first column whose values all name files of a kind in one place, the kind, the place, and the ending that the names lack."""
+    lacking = [(place, ending) for place in places for ending in _endings(place)]
     for name, values in head.items():
         named = [str(value) for value in values if value]
         for kind, endings in (("image", IMAGES), ("audio", SOUNDS)):
             whole = bool(named) and named[0].lower().endswith(endings)
-            lacking = [""] if whole else [*endings, *map(str.upper, endings)]
-            for place, ending in itertools.product(places, lacking):
+            for place, ending in [(place, "") for place in places] if whole else lacking:
                 if named and all(_is_file(place, f"{value}{ending}", endings) for value in named):
                     return name, kind, place, ending
     return None
+
+
+def _endings(place: Path) -> list[str]:
+    """Those of the pictures and sounds among the first files of a folder."""
+    found = {os.path.splitext(name)[1] for name, _ in itertools.islice(_entries(place), FIRST)}
+    return sorted(ending for ending in found if ending.lower() in (*IMAGES, *SOUNDS))
+
+
+def _entries(place: Path) -> Iterator[tuple[str, bool]]:
+    """Names in a folder, and whether each is a folder; nothing where it may not be read."""
+    with suppress(PermissionError), os.scandir(place) as entries:
+        for entry in entries:
+            yield entry.name, entry.is_dir(follow_symlinks=False)
 
 
 def _is_file(place: Path, name: str, endings: tuple[str, ...]) -> bool:
