@@ -84,11 +84,12 @@ def test_a_misspelt_key(project):
     assert not (project.folder / "dvc.lock").exists()
 
 
-@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine has a GPU")
-def test_a_gpu_that_is_not_there(project):
+def test_a_gpu_that_is_not_there(project, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")  # hides those of a machine that has some
     project.set("train", device="gpu")
     told = project.refused("check")
-    assert "train.device: gpu is asked for, but this machine shows none; set train.device: auto, or cpu" in told
+    hidden = " (CUDA_VISIBLE_DEVICES hides them)"
+    assert f"train.device: gpu is asked for, but this machine shows none{hidden}; set train.device: auto, or cpu" in told
     project.set("train", device="auto")
     assert "params.yaml: ok" in project.pipeline("check").stdout
 

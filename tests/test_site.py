@@ -84,8 +84,7 @@ def copied(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    if not ZENSICAL.exists():
-        pytest.skip("zensical is in the lock of `make check`")
+    assert ZENSICAL.exists(), "`make .venv/requirements-check.lock.ready` installs zensical"
     folder = copied(tmp_path_factory.mktemp("site"))
     done = build(folder)
     assert done.returncode == 0, done.stdout + done.stderr

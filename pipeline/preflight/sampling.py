@@ -33,7 +33,6 @@ from pipeline.preflight import locked
 WHOLE = 16 << 20  # bytes of a source that is read whole
 PART = 4 << 20  # bytes read of a larger table
 ROWS = 200_000  # rows of a collected table that are looked at
-MEDIA = ("image", "audio")
 EACH = 20  # pictures or sounds read of each folder of a larger collection
 ITEMS = 1000  # pictures read of each idx file of a larger collection
 MANY = 500  # pictures or sounds of a collection that is read whole
@@ -125,7 +124,7 @@ def _looked_at(engine: Backend, data: DataParams, taken: list[Path], folder: Pat
         if path.is_file() and path.stat().st_size <= WHOLE and (unpacked := archives.unpacked(path, folder / "opened")):
             path, here = unpacked, data.model_copy(update={"source": str(unpacked)})
             taken = _taken(path, data)
-        media = {file for file in taken if folders.kind_of(file) in MEDIA}
+        media = {file for file in taken if folders.kind_of(file) in folders.MEDIA}
         if loader or (_bytes(taken) <= WHOLE and len(media) <= MANY):
             with _at_most(SECONDS if loader else 0):
                 return dispatch.read(engine, here.model_copy(update={"series": None}), workspace=folder), None, _bytes(taken)
@@ -161,7 +160,7 @@ def _taken(path: Path, data: DataParams) -> list[Path]:
         return [path]
     chosen = folders.chosen(path, data)
     tables = any(folders.kind_of(file) == "csv" for file in chosen)
-    named = [file for file in folders.inside_of(path) if folders.kind_of(file) in MEDIA] if tables else []
+    named = [file for file in folders.inside_of(path) if folders.kind_of(file) in folders.MEDIA] if tables else []
     return sorted({*chosen, *named})
 
 
@@ -182,17 +181,17 @@ def _part(data: DataParams, path: Path, taken: list[Path], folder: Path) -> Data
     for file in taken:
         kind = folders.kind_of(file)
         by_folder[file.parent] += 1
-        if by_folder[file.parent] > EACH if kind in MEDIA else kind != "idx" and left <= 0:
+        if by_folder[file.parent] > EACH if kind in folders.MEDIA else kind != "idx" and left <= 0:
             continue
         copy = folder / file.relative_to(path)
         copy.parent.mkdir(parents=True, exist_ok=True)
         if kind == "idx":  # both of a pair by as many items
             idx.cut(file, copy, ITEMS)
-        elif kind in MEDIA or file.stat().st_size <= PART:
+        elif kind in folders.MEDIA or file.stat().st_size <= PART:
             shutil.copyfile(file, copy)
         else:
             _cut(file, copy)
-        left -= 0 if kind in MEDIA else copy.stat().st_size
+        left -= 0 if kind in folders.MEDIA else copy.stat().st_size
     return data.model_copy(update={"source": str(folder)})
 
 

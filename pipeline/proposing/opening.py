@@ -97,7 +97,7 @@ def _pattern(home: Path) -> str | None:
         return None
     inside = folders.inside_of(home)
     kinds = {file: folders.kind_of(file) for file in inside}
-    if "idx" in kinds.values() or _in_folders(home, [file for file in inside if kinds[file] in ("image", "audio")]):
+    if "idx" in kinds.values() or _in_folders(home, [file for file in inside if kinds[file] in folders.MEDIA]):
         return None
     endings: dict[str, list[Path]] = defaultdict(list)
     for file in inside:
@@ -119,7 +119,7 @@ def _many_media(home: Path, data: DataParams) -> tuple[str, list[Path]] | None:
         return None
     files = folders.chosen(home, data)
     kind = folders.kind_of(files[0])
-    return (kind, files) if kind in ("image", "audio") and len(files) > FILES else None
+    return (kind, files) if kind in folders.MEDIA and len(files) > FILES else None
 
 
 def _drawn(name: str, of: int) -> bool:

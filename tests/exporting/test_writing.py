@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from contextlib import chdir
@@ -34,13 +33,6 @@ from pipeline.models.families import TAKES
 from pipeline.params_file import load
 from pipeline.predict import Model
 from pipeline.training import ensembling
-
-
-def needed(test):
-    """Of `make check`, which has the extra onnx."""
-    lacking = not all(map(importlib.util.find_spec, conversion.LIBRARIES))
-    return pytest.mark.slow(pytest.mark.skipif(lacking, reason="needs the extra onnx")(test))
-
 
 LEARNT = Answers("binary", "temperature", temperature=1.7, threshold=0.55)
 
@@ -157,7 +149,7 @@ def session(file: Path | bytes):
 # -- a package
 
 
-@needed
+@pytest.mark.slow  # the lock of `make check` has the extra onnx
 def test_the_file_answers_as_the_package_does(package, exported):
     model = Model(package / "artifacts" / "files")
     rows = purchases(60, seed=3)
@@ -172,7 +164,7 @@ def test_the_file_answers_as_the_package_does(package, exported):
     assert [file.name for file in exported.file.parent.iterdir()] == ["model.onnx"]
 
 
-@needed
+@pytest.mark.slow  # the lock of `make check` has the extra onnx
 def test_the_comparison_covers_the_edges_in_several_batch_sizes(exported):
     by_case = {}
     for case, count in exported.told["cases"]:
@@ -192,7 +184,7 @@ def test_the_comparison_covers_the_edges_in_several_batch_sizes(exported):
     assert str(exported.report).startswith(f"{exported.file}: category, number -> probabilities, class, 0.1 MB; at most ")
 
 
-@needed
+@pytest.mark.slow  # the lock of `make check` has the extra onnx
 def test_the_file_says_what_it_is(package, exported):
     found = session(exported.file)
     assert [(each.name, each.shape[0]) for each in (*found.get_inputs(), *found.get_outputs())] == [
@@ -210,7 +202,7 @@ def test_the_file_says_what_it_is(package, exported):
     assert len(told["package"]) == 16
 
 
-@needed
+@pytest.mark.slow  # the lock of `make check` has the extra onnx
 def test_one_weight_moved_is_refused(changed):
     def moved(graph):
         from onnx import numpy_helper
@@ -227,14 +219,14 @@ def test_one_weight_moved_is_refused(changed):
         changed(moved)
 
 
-@needed
+@pytest.mark.slow  # the lock of `make check` has the extra onnx
 def test_unseen_categories_as_tf2onnx_converts_them_are_refused(changed, monkeypatch):
     monkeypatch.setattr(module, "_mend", lambda graph: None)  # without which -1 lights the last token
     with pytest.raises(UserError, match=r"answers otherwise for .* in a batch of \d+: row \d+ differs by"):
         changed(lambda graph: None)
 
 
-@needed
+@pytest.mark.slow  # the lock of `make check` has the extra onnx
 @pytest.mark.parametrize("wrong", [{"temperature": 1.0}, {"method": "none"}, {"threshold": 0.3}], ids=str)
 def test_answers_by_another_rule_than_the_package_s_are_refused(wrong, changed, monkeypatch):
     classes = module._classes
@@ -243,7 +235,7 @@ def test_answers_by_another_rule_than_the_package_s_are_refused(wrong, changed, 
         changed(lambda graph: None)
 
 
-@needed
+@pytest.mark.slow  # the lock of `make check` has the extra onnx
 def test_a_fixed_batch_size_is_refused(changed):
     def fixed(graph):
         from onnx import helper, numpy_helper
@@ -257,7 +249,7 @@ def test_a_fixed_batch_size_is_refused(changed):
         changed(fixed)
 
 
-@needed
+@pytest.mark.slow  # the lock of `make check` has the extra onnx
 def test_an_operator_that_onnx_lacks_is_named(changed):
     def unknown(graph):
         next(node for node in graph.node if node.op_type == "MatMul").op_type = "Betainc"
@@ -266,7 +258,7 @@ def test_an_operator_that_onnx_lacks_is_named(changed):
         changed(unknown)
 
 
-@needed
+@pytest.mark.slow  # the lock of `make check` has the extra onnx
 def test_a_file_that_cannot_be_loaded_is_refused(changed):
     def broken(graph):
         next(node for node in graph.node if node.op_type == "MatMul").input[0] = "nowhere"
@@ -275,7 +267,7 @@ def test_a_file_that_cannot_be_loaded_is_refused(changed):
         changed(broken)
 
 
-@needed
+@pytest.mark.slow  # the lock of `make check` has the extra onnx
 def test_what_the_package_says_of_itself_is_passed_on(package, tmp_path):
     shutil.copytree(package, tmp_path / "package")
     (tmp_path / "package" / "artifacts" / "files" / "answers.json").write_text(Answers("binary").to_json())
@@ -346,7 +338,7 @@ WAYS = {
 NUMBERS = ("numbers", "intervals", "one interval", "steps")
 
 
-@needed
+@pytest.mark.slow  # the lock of `make check` has the extra onnx
 @pytest.mark.parametrize(("way", "target"), [(way, None) for way in WAYS] + [(way, to) for way in NUMBERS for to in (LOG, PLAIN)])
 def test_answers_in_the_graph_are_those_of_the_package(way, target, tmp_path):
     from onnx import TensorProto, helper
@@ -413,14 +405,14 @@ def alone(kind: str, inputs: list[np.ndarray], *, mended: bool = True, **attribu
     return session(model.SerializeToString()).run(None, {})[0]
 
 
-@needed
+@pytest.mark.slow  # the lock of `make check` has the extra onnx
 @pytest.mark.parametrize(("kind", "meant"), [("Erfc", np.vectorize(erfc)), ("Expm1", np.expm1), ("Log1p", np.log1p)])
 def test_operators_that_tf2onnx_leaves_are_written_with_onnx_s(kind, meant):
     x = np.linspace(-0.9, 3, 50).astype("float32")
     np.testing.assert_allclose(alone(kind, [x]), meant(x), rtol=1e-6, atol=2e-7)
 
 
-@needed
+@pytest.mark.slow  # the lock of `make check` has the extra onnx
 @pytest.mark.parametrize(("kind", "side"), [("LowerBound", "left"), ("UpperBound", "right")])
 def test_places_among_sorted_values_are_those_of_numpy(kind, side):
     bounds = np.array([[-1.0, 0.0, 0.0, 2.0], [0.0, 1.0, 2.0, 3.0]], "float32")
@@ -430,7 +422,7 @@ def test_places_among_sorted_values_are_those_of_numpy(kind, side):
     np.testing.assert_array_equal(found, [np.searchsorted(b, row, side) for b, row in zip(bounds, x, strict=True)])
 
 
-@needed
+@pytest.mark.slow  # the lock of `make check` has the extra onnx
 def test_a_code_below_0_lights_nothing():
     inputs = [np.array([0, -1, 2, 5], "int64"), np.array(3, "int64"), np.array([0, 1], "float32")]
     meant = [[1, 0, 0], [0, 0, 0], [0, 0, 1], [0, 0, 0]]
@@ -469,8 +461,7 @@ CASES += [
 ]
 
 
-@needed
-@pytest.mark.slow
+@pytest.mark.slow  # the lock of `make check` has the extra onnx
 @pytest.mark.parametrize(("kind", "family", "keys"), CASES, ids=str)
 def test_every_kind_of_network_becomes_a_file_that_answers_alike(kind, family, keys, tmp_path):
     series = kind in ("series", "exogenous", "knots", "logs")
@@ -494,8 +485,7 @@ def test_every_kind_of_network_becomes_a_file_that_answers_alike(kind, family, k
     assert max(report.differences.values()) <= comparing.TOLERANCE
 
 
-@needed
-@pytest.mark.slow
+@pytest.mark.slow  # the lock of `make check` has the extra onnx
 def test_a_network_of_16_bits_is_refused(tmp_path):
     import keras
 

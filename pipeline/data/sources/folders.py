@@ -23,6 +23,7 @@ KINDS = {
     **dict.fromkeys(classes.IMAGES, "image"),
     **dict.fromkeys(classes.SOUNDS, "audio"),
 }
+MEDIA = ("image", "audio")  # kinds of which a file is one value
 EXPECTED = "expected a text table (.csv, .tsv, .txt), .json, .jsonl, .parquet, .arrow, .ts, .sql, an archive (.zip, .tar.gz) or a folder"
 
 
@@ -89,7 +90,7 @@ def _obvious(path: Path, inside: list[Path]) -> list[Path]:
     """The files that a folder is about, where there can be no doubt."""
     kinds = {file: kind_of(file) for file in inside}
     tables = [file for file in inside if kinds[file] in ("csv", "parquet", "arrow", "json", "ts")]
-    for kind in ("idx", "image", "audio"):
+    for kind in ("idx", *MEDIA):
         chosen = [file for file in inside if kinds[file] == kind]
         one_folder = len({file.parent for file in chosen}) == 1  # no classes: what the table beside it names
         if chosen and (kind == "idx" or (all(file.parent != path for file in chosen) and not (one_folder and tables))):
@@ -126,7 +127,7 @@ def _files(backend: Backend, home: Path, chosen: list[Path], data: DataParams, w
         raise mistake(files[0][1], EXPECTED)
     if kind == "csv":
         source = manifest.with_media(backend, delimited.read(backend, files, data, workspace=workspace), home, workspace=workspace)
-    elif kind in ("image", "audio"):
+    elif kind in MEDIA:
         source = classes.read(backend, home, files, kind, data.targets[0], workspace=workspace)
     elif kind == "idx":
         if data.files is None and Path(data.source) in chosen:
