@@ -165,3 +165,23 @@ class Child:
         if len(head) < HEAD or len(reply) < expected(head):
             raise UserError(death(self.package, self.process.wait(), self.noise))
         return answer(head, reply)
+
+
+class Standby:
+    """A `Child` that begins when it is first asked."""
+
+    def __init__(self, package: Package) -> None:
+        self.package = package
+        self._child: Child | None = None
+
+    def __enter__(self) -> Standby:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._child:
+            self._child.__exit__()
+
+    def ask(self, table: pa.Table) -> pa.Table:
+        """As `Child.ask`."""
+        self._child = self._child or Child(self.package)
+        return self._child.ask(table)

@@ -13,7 +13,7 @@ from ibis.backends.duckdb import Backend
 
 from pipeline.data.engine import ROW_ID, read
 from pipeline.data.fitted import Forecast, Preprocessor
-from pipeline.data.starts import find
+from pipeline.data.starts import find, ticks
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def steps(backend: Backend, side: Path, before: Sequence[Path], fitted: Preproce
     frame = own.sort_values([*by, forecast.time], kind="stable", na_position="last").reset_index(drop=True)
     series = frame.groupby(by, dropna=False, sort=True).ngroup().to_numpy() if by else np.zeros(len(frame), np.int64)
     fine = frame["__own__"].to_numpy(dtype=bool) & frame[targets].notna().all(axis=1).to_numpy()
-    starts = find(_ticks(frame[forecast.time]), series, fine, forecast).starts
+    starts = find(ticks(frame[forecast.time]), series, fine, forecast).starts
     return Steps(frame.drop(columns="__own__"), starts, series[starts])
 
 
@@ -63,9 +63,3 @@ def window_rows(backend: Backend, raw: Path, found: Steps, windows: np.ndarray, 
 def seen(found: Steps, windows: np.ndarray, forecast: Forecast) -> np.ndarray:
     """The places (windows, look_back) of the steps that windows see."""
     return found.starts[windows][:, None] + np.arange(forecast.look_back)
-
-
-def _ticks(time: pd.Series) -> np.ndarray:
-    if pd.api.types.is_datetime64_any_dtype(time.dtype):
-        return (time - pd.Timestamp(0)).dt.total_seconds().to_numpy()
-    return time.to_numpy(dtype="float64")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from pipeline.data.fitted import Forecast
 
@@ -37,3 +38,10 @@ def find(time: np.ndarray, series: np.ndarray, fine: np.ndarray, forecast: Forec
     unbroken = breaks[first] == breaks[last]
     lost = inside & ~unbroken & (series[first] == series[last])
     return Starts(first[inside & unbroken].astype(np.int64), int(holes.sum()), int(lost.sum()))
+
+
+def ticks(time: pd.Series) -> np.ndarray:
+    """Times as seconds since 1970, or the numbers that they are."""
+    if pd.api.types.is_datetime64_any_dtype(time.dtype):
+        return (time - pd.Timestamp(0)).dt.total_seconds().to_numpy()
+    return time.to_numpy(dtype="float64")

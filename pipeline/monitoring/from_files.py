@@ -5,7 +5,6 @@ A window keeps a limited number of rows (`Watched.most`), drawn evenly; how many
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.batch.reading import blocks
-from pipeline.child import Child, Refused
+from pipeline.child import Refused, Standby
 from pipeline.config import CsvParams
 from pipeline.data import asking
 from pipeline.errors import UserError
@@ -29,7 +28,14 @@ VALUES = 120_000_000  # held at once, over all windows
 
 
 def of_files(
-    model: Watched, source: Path, every: int | periods.Period | None, *, time: str | None, csv: CsvParams, latest: int
+    model: Watched,
+    child: Standby,
+    source: Path,
+    every: int | periods.Period | None,
+    *,
+    time: str | None,
+    csv: CsvParams,
+    latest: int,
 ) -> list[Pending]:
     """The latest windows of a file or folder, the oldest first; the package answers their rows.
 
@@ -39,20 +45,14 @@ def of_files(
     Raises:
         UserError: the source cannot be read, or the package fails.
     """
-    if model.fitted.forecast:
-        raise UserError(f"{source}: forecasts are watched on the production rows of the split only (split.production)")
     if isinstance(every, str) and time is None:
         raise UserError(f"{source}: windows of a {every} need monitor.time, the column that holds a row's time")
-    if not source.exists():
-        raise UserError(f"{source}: no such file or folder")
-    parts = sorted(one for one in source.rglob("*") if one.is_file()) if source.is_dir() else [source]
-    stamp = hashlib.sha256(repr([(str(one), (told := one.stat()).st_size, told.st_mtime_ns) for one in parts]).encode()).hexdigest()[:16]
     group, target = model.reference.group, model.fitted.target.column
     wanted = list(dict.fromkeys([*model.fitted.raw_columns, target, *(name for name in (group, time) if name)]))
     kept, spans = dict[str, Thinned](), dict[str, list[Any]]()
     with closing(blocks(source, wanted, csv, BLOCK, Step("reading"), needed=False)) as read:
         for number, block in enumerate(read):
-            for name, some, bounds in _windows_of(block.table, Path(block.where).name, every, time, model, kept):
+            for name, some, bounds in _windows_of(block.table, named(block.where, source), every, time, model, kept):
                 thinned = kept.setdefault(name, Thinned(model.most))
                 thinned.add(some, np.arange(thinned.seen, thinned.seen + len(some), dtype=np.uint64) + np.uint64(number << 40))
                 spans.setdefault(name, []).extend(bounds)
@@ -62,8 +62,14 @@ def of_files(
     pending = list[Pending]()
     for name in names[-latest:]:
         start, end = (periods.told(min(spans[name])), periods.told(max(spans[name]))) if spans[name] else (None, None)
-        pending.append(Pending(name, start, end, stamp, _Answer(model, kept[name], target, group)))
+        pending.append(Pending(name, start, end, kept[name].digest(), _Answer(model, child, kept[name], target, group)))
     return pending
+
+
+def named(where: str, source: Path) -> str:
+    """A file's name as a window's, which is that of a folder too; those of subfolders begin with theirs."""
+    file = Path(where)
+    return "-".join(file.relative_to(source).parts) or source.name
 
 
 def _windows_of(
@@ -104,6 +110,7 @@ class _Answer:
     """Has the package answer the rows of a window."""
 
     model: Watched
+    child: Standby
     kept: Thinned
     target: str
     group: str | None
@@ -113,11 +120,10 @@ class _Answer:
         columns = self.model.package.columns
         asked = pa.table({name: table[name] if name in table.column_names else pa.nulls(len(table), pa.string()) for name in columns})
         answers = list[pa.Table]()
-        with Child(self.model.package) as child:
-            try:
-                answers.extend(child.ask(asked.slice(at, BLOCK)) for at in range(0, max(len(asked), 1), BLOCK))
-            except Refused as refused:
-                raise UserError(f"the package takes none of these rows: {refused}") from None
+        try:
+            answers.extend(self.child.ask(asked.slice(at, BLOCK)) for at in range(0, max(len(asked), 1), BLOCK))
+        except Refused as refused:
+            raise UserError(f"the package takes none of these rows: {refused}") from None
         raw = table.select([name for name in self.model.fitted.raw_columns if name in table.column_names])
         labels = table[self.target] if self.target in table.column_names else None
         by = self.group if self.group in table.column_names else None

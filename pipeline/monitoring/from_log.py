@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.errors import UserError
 from pipeline.inference_log import reading
 from pipeline.monitoring import periods
 from pipeline.monitoring.thinning import Thinned
@@ -44,10 +43,8 @@ def of_log(
         version: whose answers are watched; None for all.
 
     Raises:
-        UserError: there is no such log, or the model forecasts.
+        UserError: there is no such log.
     """
-    if model.fitted.forecast:
-        raise UserError(f"{folder}: a forecast's requests overlap and bring no truth: give `pipeline monitor` files that hold whole series")
     choice: dict[str, Any] = {"version": version}
     moments, given = list[np.ndarray](), list[np.ndarray]()
     for part in reading.batches(folder, columns=["time"], since=since, until=until, **choice):
@@ -57,7 +54,7 @@ def of_log(
     order = np.argsort(time, kind="stable")
     time, labelled = time[order], labelled[order]
     pending = list[Pending]()
-    for name, first, last in _bounds(time, every)[-latest:]:
+    for name, first, last in periods.bounds(time, every)[-latest:]:
         places = slice(np.searchsorted(time, first), np.searchsorted(time, last))
         some = labelled[places]
         facts = len(some), int((some > 0).sum()), int(some.sum()), str(time[places][-1]), version, tuple(hidden)
@@ -66,27 +63,6 @@ def of_log(
         load = _Load(model, folder, ends[0], ends[1], len(some), tuple(hidden), version)
         pending.append(Pending(name, periods.told(first), periods.told(last), made_from, load))
     return pending
-
-
-def _bounds(time: np.ndarray, every: int | periods.Period) -> list[tuple[str, np.datetime64, np.datetime64]]:
-    """Name, first moment and the moment after the last of each window of sorted moments; equal moments stay together."""
-    if not len(time):
-        return []
-    if not isinstance(every, int):
-        starts = np.unique(periods.starts(time, every))
-        return [(periods.name(start, every), start, periods.end(start, every)) for start in starts]
-    found = list[tuple[str, np.datetime64, np.datetime64]]()
-    cuts = [*range(0, max(len(time) - every // 2, 1), every)]
-    for at, cut in enumerate(cuts):
-        after = time[cuts[at + 1]] if at + 1 < len(cuts) else time[-1] + np.timedelta64(1, "us")
-        if not found or time[cut] > found[-1][1]:
-            name = periods.name(time[cut], None)
-            if found and found[-1][0].startswith(name):  # of busy seconds: the window before has the second's name
-                name = f"{name}.{int(time[cut].astype('datetime64[us]').astype(np.int64)) % 1_000_000:06d}"
-            found.append((name, time[cut], after))
-        else:
-            found[-1] = (*found[-1][:2], after)
-    return found
 
 
 @dataclass(frozen=True)

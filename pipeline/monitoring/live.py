@@ -16,9 +16,10 @@ from typing import Any
 from filelock import FileLock
 
 from pipeline import files, packaging, paths
+from pipeline.child import Standby
 from pipeline.config import CsvParams, MonitorParams
 from pipeline.errors import UserError
-from pipeline.monitoring import from_files, from_log, overall, page, prometheus, reference, workspace
+from pipeline.monitoring import from_files, from_log, from_series, overall, page, prometheus, reference, workspace
 from pipeline.monitoring.judgement import Asked, Judge, words
 from pipeline.monitoring.watched import Pending, Rows, Watched
 from pipeline.monitoring.windows import PREDICTION, Window
@@ -66,23 +67,23 @@ def watch(model: str, source: Source, monitor: MonitorParams, *, seed: int, out:
             registered = bool(packaging.reference(identity)[2])
             folder = out or paths.REPORTS / "production" / f"{about['name']}-{about['version']}"
             lock = paths.state() / "locks" / f"monitor-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}.lock"
-            with FileLock(lock):
-                return judged(watched, about, source, monitor, seed=seed, folder=folder, registered=registered), folder
+            with FileLock(lock), Standby(found.package) as child:
+                return judged(watched, child, about, source, monitor, seed=seed, folder=folder, registered=registered), folder
 
 
 def judged(
-    model: Watched, about: dict[str, str], source: Source, monitor: MonitorParams, *, seed: int, folder: Path, registered: bool
+    model: Watched,
+    child: Standby,
+    about: dict[str, str],
+    source: Source,
+    monitor: MonitorParams,
+    *,
+    seed: int,
+    folder: Path,
+    registered: bool,
 ) -> dict[str, Any]:
     """The summary of all windows, of which the new and the changed ones are judged now; writes the pages, and tells the store."""
-    every: Any = monitor.window
-    if source.is_log:
-        if every == "file":
-            raise UserError("monitor.window: file: an inference log has no files; expected a number of rows, hour, day, week or month")
-        span: dict[str, Any] = {"since": source.since, "until": source.until, "latest": monitor.latest}
-        pending = from_log.of_log(model, source.place, every, hidden=source.hidden, version=about["version"], **span)
-    else:
-        every = None if every == "file" else every
-        pending = from_files.of_files(model, source.place, every, time=monitor.time, csv=source.csv, latest=monitor.latest)
+    pending = _pending(model, child, about["version"], source, monitor)
     answers = packaging.answers(model.package.folder, model.fitted.task)
     judge = Judge(model.reference, model.fitted, monitor, seed, answers, hidden=source.hidden)
     release = importlib.metadata.version("experiment-pipeline")
@@ -126,6 +127,23 @@ def judged(
     if registered:
         _tell(about, summary, {name: one["key"] for name, one in found.items()}, folder / TOLD)
     return summary
+
+
+def _pending(model: Watched, child: Standby, version: str, source: Source, monitor: MonitorParams) -> list[Pending]:
+    """The windows of the source, the oldest first."""
+    every, latest, whole = monitor.window, monitor.latest, model.fitted.forecast is not None
+    if source.is_log:
+        if every == "file":
+            raise UserError("monitor.window: file: an inference log has no files; expected a number of rows, hour, day, week or month")
+        of_log = from_series.of_log if whole else from_log.of_log
+        span: dict[str, Any] = {"since": source.since, "until": source.until}
+        return of_log(model, source.place, every, hidden=source.hidden, version=version, latest=latest, **span)
+    if not source.place.exists():
+        raise UserError(f"{source.place}: no such file or folder")
+    each = None if every == "file" else every
+    if whole:
+        return from_series.of_files(model, child, source.place, each, csv=source.csv, latest=latest)
+    return from_files.of_files(model, child, source.place, each, time=monitor.time, csv=source.csv, latest=latest)
 
 
 def _asked(one: Pending, rows: Rows) -> Asked:

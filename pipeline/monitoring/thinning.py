@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pyarrow as pa
 
@@ -31,6 +33,15 @@ class Thinned:
     def table(self) -> pa.Table:
         """What is kept, in the order it came."""
         return pa.concat_tables([table for table, _ in self.held]) if self.held else pa.table({})
+
+    def digest(self) -> str:
+        """Of what is kept, and of how many rows there were."""
+        found = hashlib.sha256(str(self.seen).encode())
+        table = self.table()
+        for name in table.column_names:
+            (values,) = table.select([name]).combine_chunks().to_batches() or [pa.RecordBatch.from_pydict({name: []})]
+            found.update(values.serialize())
+        return found.hexdigest()[:16]
 
     def _keep(self, table: pa.Table, mixed: np.ndarray) -> None:
         stays = mixed % np.uint64(2**self.level) == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -95,14 +95,7 @@ class Watched:
         raw, answer = _opened(raw, self.fitted), answers.to_pandas()
         outputs = packaging.outputs(self.fitted, answer)
         fine = packaging.answered(answer, outputs) & windows.finite(outputs)
-        there = set(raw.column_names)
-        unread, parts = 0, []
-        for at in range(0, len(raw), BLOCK):
-            odd: dict[str, np.ndarray] = {}
-            some = self.frozen.arrow(raw.slice(at, BLOCK), there, odd)
-            unread += int(sum(values.sum() for values in odd.values()))
-            parts.append(self.frozen.cleaned(some))
-        clean = pa.Table.from_batches(parts).to_pandas() if parts else self.frozen.cleaned(self.frozen.empty).to_pandas()
+        clean, unread = self.cleaned(raw)
         target, unknown = of_labels(labels, self.fitted, len(clean))
         clean[self.fitted.target.column] = target
         found = windows.window(clean, np.where(fine if outputs.ndim == 1 else fine[:, None], outputs, np.nan), self.fitted, group=None)
@@ -112,10 +105,29 @@ class Watched:
             try:
                 columns = embedding.columns_of(self.package.folder, self.reference.components, raw, self.fitted)
             except fresh.PackageError as error:
-                raise UserError(f"{self.package.folder}: the model's process failed: {(str(error).splitlines() or [''])[-1]}") from None
+                raise self.failed(error) from None
             found = windows.with_columns(found, columns)
-        absent = tuple(name for name in self.fitted.all_columns if not there.issuperset(self.fitted.raw_of((name,))))
-        return Rows(found, len(raw), int((~fine).sum()), unread, unknown, absent)
+        return Rows(found, len(raw), int((~fine).sum()), unread, unknown, self.absent(raw.column_names))
+
+    def cleaned(self, raw: pa.Table) -> tuple[pd.DataFrame, int]:
+        """The clean columns of raw rows, those that did not come missing, and how many values are none of their column's type."""
+        there = set(raw.column_names)
+        unread, parts = 0, []
+        for at in range(0, len(raw), BLOCK):
+            odd: dict[str, np.ndarray] = {}
+            some = self.frozen.arrow(raw.slice(at, BLOCK), there, odd)
+            unread += int(sum(values.sum() for values in odd.values()))
+            parts.append(self.frozen.cleaned(some))
+        clean = pa.Table.from_batches(parts) if parts else pa.Table.from_batches([self.frozen.cleaned(self.frozen.empty)])
+        return clean.to_pandas(), unread
+
+    def absent(self, there: Collection[str]) -> tuple[str, ...]:
+        """The model's columns that are not made of these raw ones alone."""
+        return tuple(name for name in self.fitted.all_columns if not set(there).issuperset(self.fitted.raw_of((name,))))
+
+    def failed(self, error: fresh.PackageError) -> UserError:
+        """The error of the package's process, as a line."""
+        return UserError(f"{self.package.folder}: the model's process failed: {(str(error).splitlines() or [''])[-1]}")
 
 
 def _opened(raw: pa.Table, fitted: Preprocessor) -> pa.Table:

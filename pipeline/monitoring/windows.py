@@ -106,7 +106,7 @@ def kinds(window: Window, fitted: Preprocessor, hidden: Collection[str] = ()) ->
     hidden = {*hidden, *(name for name, read in fitted.made.items() if set(read) & set(hidden))}
     apart = {*hidden, *(embedding.names() if set(hidden) & set(fitted.all_columns) and embedding.worth(fitted) else ())}
     apart |= {name for name in window.frame if name not in fitted.columns and str(name).rpartition(" (")[0] in hidden}
-    watched = [name for name in window.frame if name not in apart and (name != fitted.target.column or name in fitted.columns)]
+    watched = [name for name in window.frame if name not in apart and name != fitted.target.column]
     return {name: "number" if window.frame[name].dtype == np.float64 else "category" for name in watched}
 
 

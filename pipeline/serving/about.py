@@ -42,6 +42,8 @@ class About:
     """Whether rows are taken as a whole, as a forecast does, and not one by one."""
     example: tuple[Mapping[str, Any], ...]
     """A few raw rows as JSON has them."""
+    keys: tuple[str, ...] = ()
+    """Columns that a forecast's answers share with its rows: the time, and the series where there are several."""
 
 
 def read(package: Package, name: str, version: str | None = None) -> About:
@@ -56,6 +58,7 @@ def read(package: Package, name: str, version: str | None = None) -> About:
     except (OSError, ValueError) as error:
         raise UserError(f"{package.folder}: this is no whole package ({error})") from None
     reference = _json(file)["columns"] if (file := files / "reference.json").is_file() else {}  # older ones have none
+    forecast = fitted["forecast"] or {}
     columns = {column["name"]: column for column in schema["columns"] if column["name"] in package.columns}
     signature = YAML(typ="safe").load((package.folder / "MLmodel").read_text(encoding="utf-8"))["signature"]
     return About(
@@ -71,6 +74,7 @@ def read(package: Package, name: str, version: str | None = None) -> About:
         classes=tuple((fitted["target"] or {}).get("classes") or ()),
         whole=package.whole,
         example=_example(package.folder),
+        keys=tuple(forecast[key] for key in ("time", "series") if forecast.get(key)),
     )
 
 

@@ -122,6 +122,11 @@ def _table(entries: Sequence[Entry], params: ServeParams, secret: bytes) -> pa.T
             asked[place] = hashed(asked[place], secret)
     asked |= {"unread": _without(unread, private)} | {f"key.{name}": rows[name] for name in params.keep if name in rows.column_names}
     told = {name if name in NOTES else f"output.{name}": _told(answer[name], about.outputs.get(name)) for name in answer.column_names}
+    for name in about.keys:
+        if name in params.omitted:
+            told.pop(f"output.{name}", None)
+        elif name in params.hashed:
+            told[f"output.{name}"] = hashed(answer[name], secret)
     for name in NOTES:
         if name in told:
             told[name] = _discreet(told[name], private)

@@ -25,7 +25,7 @@ def save_package(
     Args:
         code: the folder `pipeline` with as much of this package as the model needs.
         columns: raw columns that the model reads.
-        outputs: predicted columns and their MLflow types.
+        outputs: predicted columns and their MLflow types; `any` for one that is as the source has it.
         example: a few raw rows, a DataFrame.
         versions: pinned requirements.
     """
@@ -36,7 +36,8 @@ def save_package(
 
     # "any", since MLflow refuses an int64 column where a double is asked for; the model converts, or refuses in words
     inputs = Schema([ColSpec(AnyType(), name) for name in columns])
-    signature = ModelSignature(inputs, Schema([ColSpec(kind, name) for name, kind in outputs.items()]))
+    kinds = {name: AnyType() if kind == "any" else kind for name, kind in outputs.items()}
+    signature = ModelSignature(inputs, Schema([ColSpec(kind, name) for name, kind in kinds.items()]))
     mlflow.pyfunc.save_model(
         package,
         python_model=str(Path(__file__).parents[1] / "pyfunc.py"),

@@ -20,6 +20,7 @@ from conftest import ROOT
 from PIL import Image
 
 from pipeline import files, packaging, paths
+from pipeline.child import Standby
 from pipeline.config import ModelParams, MonitorParams
 from pipeline.data.arrays import Side
 from pipeline.data.fitted import Preprocessor
@@ -306,8 +307,9 @@ def read(watched: Watched, frame: pd.DataFrame, file: str = "window.parquet") ->
     getattr(frame, "to_csv" if file.endswith("csv") else "to_parquet")(file, index=False)
     from pipeline.config import CsvParams
 
-    (one,) = from_files.of_files(watched, Path(file), None, time=None, csv=CsvParams(), latest=10)
-    return one.load()
+    with Standby(watched.package) as child:
+        (one,) = from_files.of_files(watched, child, Path(file), None, time=None, csv=CsvParams(), latest=10)
+        return one.load()
 
 
 def drifted(judge: Judge, rows: Rows, folder: Path) -> set[str]:

@@ -67,7 +67,7 @@ def test_each_file_is_a_window_whatever_it_holds_and_is_judged_once(package, del
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["windows"] == json.loads(json.dumps(found["windows"]))
     usual(400, 2).to_csv(deliveries / "5-more.csv", index=False)
     again = watch(package, deliveries, tmp_path / "out")
-    assert "5-more.csv" in again["fresh"]
+    assert again["fresh"] == ["5-more.csv"]
     assert len(again["windows"]) == 5
 
 

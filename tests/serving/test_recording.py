@@ -121,6 +121,21 @@ def test_a_forecasts_steps_come_before_its_answer():
     ]
 
 
+def test_a_series_name_that_is_not_to_be_stored_stands_in_no_answer_either():
+    kinds = {"day": "text", "shop": "text", "sold": "number"}
+    about = About(
+        "shops", "1", tuple(kinds), kinds, {}, dict.fromkeys(kinds, ()), {}, {"sold": "double"}, "forecast", (), True, (), ("day", "shop")
+    )
+    asked = pa.table({"day": ["a", "b"], "shop": ["Rome", "Rome"], "sold": [1.0, 2.0]})
+    told = Entry(about, [Request("r", NOW)], [range(2)], asked, pa.table({"shop": ["Rome"], "day": ["c"], "sold": [3.0]}), NOW)
+    found = one_table(told, hashed=("shop",))
+    assert {row["input.shop"] for row in found[:2]} == {found[2]["output.shop"]}
+    assert "Rome" not in str(found)
+    found = one_table(told, omitted=("shop",))
+    assert not {"input.shop", "output.shop"} & set(found[0])
+    assert (found[2]["output.day"], found[2]["output.sold"]) == ("c", 3.0)
+
+
 def wait(condition) -> None:
     end = time.monotonic() + 10
     while not condition():
