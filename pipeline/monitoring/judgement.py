@@ -166,10 +166,13 @@ class Judge:
 
     @cached_property
     def metric(self) -> metrics.Metric | None:
-        """The metric that leads; none of a forecast, whose windows are rows of means here."""
+        """The metric that leads; of a forecast its RMSE, where it has one target: its rows here are windows, each with its mean loss."""
+        task = self.fitted.task
         if self.fitted.forecast:
-            return None
-        return next((one for one in metrics.METRICS[self.fitted.task] if one.name == self.reference.figures["metric"]), None)
+            if len(self.fitted.forecast.targets) > 1 or self.reference.figures["metric"] != "rmse":
+                return None
+            task = "regression"
+        return next((one for one in metrics.METRICS[task] if one.name == self.reference.figures["metric"]), None)
 
     def _thinned(self, asked: Asked) -> Window:
         """The window at the density of the reference, where both are in the order of time.
@@ -225,7 +228,7 @@ class Judge:
             importance={name: value for name, value in self.uses.importance.items() if value is not None},
             prediction=PREDICTION,
             target=self.fitted.target.column,
-            task="regression" if self.fitted.forecast else self.fitted.task,
+            task=self.fitted.task,
             classes=self.fitted.target.classes,
             breaks=broken,
             reference_groups=reference.groups,
@@ -252,7 +255,8 @@ class Judge:
         known = target.notna() & expected.notna()
         if known.any() and target.dtype == expected.dtype == np.float64 and not any("the model expects" in one for one in told):
             means = target[known].mean(), expected[known].mean()
-            told = [*told, "mean {} is {:.3g} where the model expects {:.3g}".format(self.fitted.target.column, *means)]
+            what = "change of " * (self.fitted.task == "forecast") + self.fitted.target.column
+            told = [*told, "mean {} is {:.3g} where the model expects {:.3g}".format(what, *means)]
         rise = found["decay"]["difference"] / found["decay"]["reference_loss"] if found["decay"]["reference_loss"] else math.inf
         return {"headline": f"the loss has risen by {rise:.0%}{', ' if same else ': '}{why}", "sentences": told}
 
@@ -261,13 +265,16 @@ class Judge:
         if self.metric is None:
             return {"performance": None, "estimate": None}
         task, fine = self.fitted.task, windows.finite(window.outputs)
-        y = windows.truth(window, self.fitted)
+        y, outputs = windows.truth(window, self.fitted), window.outputs
+        if self.fitted.forecast:  # the squared error of a window is that of one number which is off by so much
+            (target,) = self.fitted.forecast.targets
+            task, y, outputs = "regression", 0 * window.losses, np.sqrt(window.losses) * (target.std or 1.0)
         known = fine & ~np.isnan(y)
         measured = None
         if known.sum() >= FEWEST:
             truth = y[known] if task == "regression" else y[known].astype(int)
             settings: dict[str, Any] = {"replicates": REPLICATES, "seed": self.seed, "metrics": [self.metric]}
-            drawn = intervals.bootstrap(task, truth, {"network": window.outputs[known]}, window.groups[known], **settings)
+            drawn = intervals.bootstrap(task, truth, {"network": outputs[known]}, window.groups[known], **settings)
             measured = _interval(self.metric.name, drawn.models["network"][self.metric.name])
         settings = {"metric": self.metric.name, "seed": self.seed, "decide": self.answers.decide}
         guessed = None

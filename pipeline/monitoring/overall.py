@@ -46,6 +46,7 @@ def summary(
         "every": every,
         "false_alarm_rate": monitor.false_alarm_rate,
         "minimum_effect": monitor.minimum_effect,
+        "minimum_decay": monitor.minimum_decay,
         "shift": monitor.shift,
         "alarm": {"windows": monitor.alarm[0], "of": monitor.alarm[1]},
         "reference": {

@@ -42,6 +42,7 @@ def page(summary: Mapping[str, Any]) -> str:
     return template().render(
         found=found,
         newest=production[-1] if production else None,
+        latest=next((one for one in reversed(production) if one["state"] != "insufficient data"), production[-1] if production else None),
         headline=headline(found, judged),
         timeline=timeline(control + production, len(control), found["reference"], {window["at"] for window in told}),
         production=[s for s in sections if s["window"]["kind"] != "control"],

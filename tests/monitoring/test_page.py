@@ -95,7 +95,7 @@ def summary(windows, **other):
     return {
         "model": {"name": "rand_health", "version": "4", "run": "3f2a9c1b"},
         "source": "production split", "every": "1000 rows", "false_alarm_rate": 0.05,
-        "minimum_effect": 0.1, "shift": 0.5, "alarm": {"windows": 1, "of": 1},
+        "minimum_effect": 0.1, "minimum_decay": 0.04, "shift": 0.5, "alarm": {"windows": 1, "of": 1},
         "reference": {"rows": 6040, "groups": 830, "loss": 0.57, "loss_name": "log loss", **figures},
         "rows": {"production": {"judged": 6000, "there": 6000, "refused": 0}},
         "measured": {"rate": 0.032, "low": 0.02, "high": 0.05, "windows": 500, "rows": 1000, "power": 0.97, "rows_needed": 180},
@@ -165,6 +165,15 @@ def test_the_state_of_the_newest_window_stands_first_in_words():
     assert "○ No window of production was judged yet" in read(summary([window(0, kind="control")])).text
     two = summary([window(1, "drift")], alarm={"windows": 2, "of": 3}, alarmed=False)
     assert "No alarm, which takes 2 of the last 3 windows" in read(two).text
+
+
+def test_a_newest_window_too_small_to_judge_does_not_speak_for_the_one_that_alarmed():
+    small = window(2, "insufficient data") | {"headline": "nothing was found, in too few rows"}
+    text = read(summary([window(1, "decay"), small], state="decay", since="production-01", alarmed=True)).text
+    first = text[: text.index("Timeline")]
+    assert "■ DECAY since production-01" in first
+    assert first.index("any_visit falls") < first.index("newest window production-02")
+    assert "rows: nothing was found, in too few rows" in first
 
 
 def test_retraining_is_suggested_where_it_is():
@@ -273,6 +282,7 @@ def test_the_end_says_how_far_alarms_can_be_trusted():
         "A shift of 0.5 standard deviations in a column that the model uses is seen in 97% of windows of 1,000 rows. 180 rows are needed"
         in text
     )
+    assert "more than the smallest effect that counts (4% of the reference's loss)" in text
     assert "Without labels, a change in how the outcome depends on the inputs" in text
     assert "6,040 held-out rows of 830 groups that ship with rand_health version 4 (run 3f2a9c1b). AUC 0.707 [0.66, 0.75]." in text
     assert text.index("newest first") < text.index("Control windows") < text.index("How to read this") < text.index("Reference")
