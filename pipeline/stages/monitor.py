@@ -89,7 +89,9 @@ def _production(fitted: Preprocessor, kept: Reference, monitor: MonitorParams, r
     """Windows of the production rows of the split; `rows` is told how many there are, are looked at and are refused."""
     file = paths.SPLIT / "production" / paths.ROWS
     if fitted.forecast:
-        whole, time, answered = forecasts.production(fitted), None, None
+        (whole, time), answered = forecasts.production(fitted, in_time=_in_time(monitor)), None
+        if _in_time(monitor) and time is None:
+            raise UserError(f"monitor.window: {monitor.window}: windows of time need dates; {fitted.forecast.time} counts steps by numbers")
         rows |= {"there": len(whole), "judged": len(whole)}
     else:
         rows["there"] = parquet_rows(file)

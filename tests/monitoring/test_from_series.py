@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -42,26 +43,28 @@ def sales(first: str, days: int) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def shops(tmp_path_factory):
-    """A folder with the package of a forecast of two series, whose names are numbers."""
+    """A folder with the package of a forecast of two series, whose names are numbers; the last year was held back as production."""
     folder = tmp_path_factory.mktemp("shops")
-    sales("2022-01-01", 1096).to_csv(folder / "rows.csv", index=False)
+    rows = sales("2022-01-01", 1096)
+    rows.assign(year=rows["day"].dt.year).to_csv(folder / "rows.csv", index=False)
     params = {
         "seed": 1,
         "data": {
             "source": "rows.csv",
             "target": "sales",
             "task": "forecast",
+            "columns": {"year": "id"},
             "forecast": {"time": "day", "series": "shop", "look_back": LOOK_BACK, "horizon": HORIZON},
         },
         "clean": {},
-        "split": {"strategy": "time", "validation": 0.2, "test": 0.3},
+        "split": {"strategy": "time", "validation": 0.2, "test": 0.3, "production": {"column": "year", "in": [2024]}},
         "normalize": {},
         "model": {"family": "mlp", "layers": 0},
         "train": {"epochs": 15, "batch_size": 32, "learning_rate": 0.01},
         "tune": {"trials": 0},
         "evaluate": {"replicates": 100},
         "register": {"name": "shops"},
-        "monitor": {"window": 60},
+        "monitor": {"window": "month", "latest": 4},
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     code = """import sys
@@ -101,6 +104,16 @@ def errors(model: Model, rows: pd.DataFrame, truth: pd.DataFrame) -> np.ndarray:
 def files_of(watched, source, every, **more):
     with Standby(watched.package) as child:
         return [(one, one.load()) for one in from_series.of_files(watched, child, source, every, csv=CsvParams(), latest=60, **more)]
+
+
+def test_the_stage_cuts_the_production_rows_into_months(shops):
+    found = json.loads((shops / paths.MONITORED).read_text())["windows"]
+    production = [one for one in found if one["kind"] == "production"]
+    assert [one["window"] for one in production] == ["2024-09", "2024-10", "2024-11", "2024-12"]
+    days = 30 + 31 + 30 + 31 - HORIZON  # of the last ones nothing has come true
+    assert sum(one["rows"] for one in production) == days * len(SHOPS)
+    assert {one["start"] for one in production} == {f"2024-{month:02d}-01T00:00:00Z" for month in (9, 10, 11, 12)}
+    assert all(one["performance"]["metric"] == "rmse" for one in production)
 
 
 def test_a_file_of_series_gives_a_forecast_each_day_with_what_came_true(watched, model, tmp_path):
