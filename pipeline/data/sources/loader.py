@@ -10,6 +10,7 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from pipeline.data.sources.parts import Source, mistake, storable
+from pipeline.data.sources.rectangular import flattened
 from pipeline.errors import UserError
 
 
@@ -37,8 +38,10 @@ def read(backend: Backend, file: Path) -> Source:
             arrow = loaded if isinstance(loaded, pa.Table) else pa.table(loaded)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise mistake(file, f"load() returned no table ({type(loaded).__name__}): {error}") from None
-    schema = storable(arrow.schema, f"{file}: load() returned")
-    return Source(backend.create_table("loaded", arrow.rename_columns(schema.names).cast(schema), overwrite=True), {"kind": "load.py"})
+    where = f"{file}: load() returned"
+    schema = storable(arrow.schema, where)
+    table = backend.create_table("loaded", arrow.rename_columns(schema.names).cast(schema), overwrite=True)
+    return Source(flattened(table, where), {"kind": "load.py"})
 
 
 def _failure(file: Path, error: Exception) -> UserError:

@@ -61,7 +61,7 @@ def _parquet(backend: Backend, path: Path, name: str, _: Path) -> ir.Table:
         backend.to_pyarrow(table.limit(1))
     except (pa.ArrowException, duckdb.Error, OSError) as error:
         raise mistake(name, f"not readable as Parquet: {str(error).splitlines()[0]}") from None
-    return table
+    return flattened(table, name)
 
 
 def _arrow(backend: Backend, path: Path, name: str, copy: Path) -> ir.Table:
@@ -80,7 +80,7 @@ def _arrow(backend: Backend, path: Path, name: str, copy: Path) -> ir.Table:
                     writer.write_table(pa.Table.from_batches([batch]).rename_columns(schema.names).cast(schema))
     except (pa.ArrowException, OSError) as error:
         raise mistake(name, f"not readable as Arrow: {str(error).splitlines()[0]}") from None
-    return backend.read_parquet(copy)
+    return flattened(backend.read_parquet(copy), name)
 
 
 def _json(backend: Backend, path: Path, name: str, copy: Path) -> ir.Table:

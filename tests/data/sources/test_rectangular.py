@@ -39,6 +39,30 @@ def test_types_are_kept(backend, read, tmp_path, name, kind, write):
     assert source.found["kind"] == kind
 
 
+NESTED = pa.table(
+    {
+        "w": pa.array([["p", "q"], []], pa.list_(pa.string())),
+        "l": pa.array([[1, 2], None], pa.list_(pa.int32())),
+        "s": pa.array([{"in": {"a": "x", "n": 1}}, None]),
+        "m": pa.array([[("k", "v")], None], pa.map_(pa.string(), pa.string())),
+        "c": pa.array(["x", None]).dictionary_encode(),
+    }
+)
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.arrow", "load.py"])
+def test_nested_columns_are_read_as_those_of_json(rows, tmp_path, name):
+    if name == "load.py":
+        pq.write_table(NESTED, tmp_path / "kept.bin")
+        (tmp_path / name).write_text(f"import pyarrow.parquet as pq\ndef load(): return pq.read_table({str(tmp_path / 'kept.bin')!r})\n")
+    else:
+        (pq.write_table if name == "rows.parquet" else stream)(NESTED, tmp_path / name)
+    assert rows(tmp_path if name == "load.py" else tmp_path / name) == [
+        {"w": "[p, q]", "l": [1.0, 2.0], "s.in.a": "x", "s.in.n": 1, "m": "{k=v}", "c": "x"},
+        {"w": "[]", "l": None, "s.in.a": None, "s.in.n": None, "m": None, "c": None},
+    ]
+
+
 @pytest.mark.parametrize("ending", ["parquet", "arrow"])
 @pytest.mark.parametrize("names", [["a", "a"], ["Age", "age"]])
 def test_columns_must_differ_in_more_than_case(read, tmp_path, names, ending):
