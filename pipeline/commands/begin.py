@@ -10,6 +10,7 @@ import click
 
 from pipeline import paths
 from pipeline.errors import UserError
+from pipeline.staleness.declared import FLOW, outside
 from pipeline.terminal import completing
 from pipeline.terminal.help import Command
 
@@ -115,3 +116,5 @@ def init(source: str | None, target: str | None, example: str | None, listed: bo
         click.echo(f"{paths.PARAMS} was there: it is now {spare}")
     for line in told:
         click.echo(line)
+    if not FLOW.exists():
+        log.warning("%s", outside("init"))

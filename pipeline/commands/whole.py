@@ -11,6 +11,7 @@ import click
 from pipeline.commands.begin import checked
 from pipeline.commands.stages import STAGES
 from pipeline.errors import UserError
+from pipeline.staleness.declared import FLOW, outside
 from pipeline.terminal import completing
 from pipeline.terminal.help import Command
 from pipeline.terminal.session import Session
@@ -27,6 +28,8 @@ def run(ctx: click.Context, arguments: tuple[str, ...]) -> None:
 
     Examples: pipeline run; pipeline run --force train
     """
+    if not FLOW.exists():
+        raise UserError(outside("run"))
     checked()  # before DVC removes the outputs of a stage that would then fail
     from pipeline.terminal import logs, running
 

@@ -31,6 +31,13 @@ class Stage:
     """Sections of params.yaml, with their values."""
 
 
+def outside(command: str) -> str:
+    """What to say of a command that needs the stages in a folder that has none."""
+    above = next((str(folder) for folder in Path.cwd().parents if (folder / FLOW).exists()), None)
+    mend = f"cd {above}" if above else "clone the repository and run there; `pipeline init` in the clone takes your data from any path"
+    return f"{command}: no {FLOW} in {Path.cwd()}, so that there are no stages to run: {mend}"
+
+
 def declared(root: Path, params: Mapping[str, Any]) -> dict[str, Stage]:
     """The stages of dvc.yaml, their params as they are now.
 

@@ -13,8 +13,10 @@ from typing import Any
 
 import psutil
 import pytest
+from click.testing import CliRunner
 from conftest import ROOT
 
+from pipeline.cli import main
 from pipeline.terminal.running import Outcome, advice
 
 FLOW = """
@@ -138,3 +140,13 @@ def test_what_to_do_follows_from_how_it_ended(found, code, words):
     assert given == code
     assert words in " ".join(told)
     assert code == 130 or (code == 2 and "lock" in " ".join(found.errors)) or "x.log" in " ".join(told)
+
+
+def test_a_folder_without_stages_is_told_before_anything_is_looked_at(workspace, monkeypatch):
+    told = CliRunner().invoke(main, ["run"], prog_name="pipeline")
+    assert told.exit_code == 2
+    assert told.stderr.startswith(f"run: no dvc.yaml in {workspace}, so that there are no stages to run: clone the repository")
+    (workspace / "dvc.yaml").write_text("stages: {}")
+    (workspace / "inner").mkdir()
+    monkeypatch.chdir(workspace / "inner")
+    assert CliRunner().invoke(main, ["run"], prog_name="pipeline").stderr.endswith(f": cd {workspace}\n")
