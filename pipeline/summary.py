@@ -11,7 +11,7 @@ LOWER_IS_BETTER = {"log_loss", "brier", "ece", "cost", "rmse", "mae", "mse_scale
 SHOWN = {"auc": "AUC", "auc_ovr": "AUC (one vs rest)", "log_loss": "log loss", "brier": "Brier score", "f1": "F1", "macro_f1": "macro F1"}
 SHOWN |= {"ece": "ECE", "rmse": "RMSE", "mae": "MAE", "r2": "R²", "average_precision": "average precision"}
 SHOWN |= {"mse_scaled": "MSE (scaled)", "mae_scaled": "MAE (scaled)", "mase": "MASE"}
-BESIDE = ("boosting", "linear")  # the baseline that is named first, where it is there
+BESIDE = ("boosting", "linear")  # baselines that learn
 
 
 def facts(*, evaluated: bool = False) -> dict[str, Any]:
@@ -67,6 +67,14 @@ def result(found: dict[str, Any]) -> str:
     what = "windows" if found["schema"]["task"] == "forecast" else "rows"
     interval = f" {spread(value['low'], value['high'])}" if value["low"] is not None else " (too few rows for an interval)"
     return f"{SHOWN.get(metric, metric)} {number(value['value'])}{interval} on {found['test']['rows']:,} test {what}"
+
+
+def strongest(found: dict[str, Any]) -> str | None:
+    """The baseline that does best by the main metric, if any could be compared."""
+    metric = main(found)
+    ahead = {name: of[metric]["value"] for name, of in found["test"]["differences"].items() if of[metric]["value"] is not None}
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    return min(ahead, key=lambda name: sign * ahead[name], default=None)
 
 
 def against(found: dict[str, Any], other: str) -> str:

@@ -82,11 +82,10 @@ def standing(found: dict[str, Any]) -> tuple[str, str]:
     """good, bad or unsure, and the verdict against the strongest baseline, in words."""
     metric = summary.main(found)
     lower = metric in summary.LOWER_IS_BETTER
-    known = {name: of[metric] for name, of in found["test"]["differences"].items() if of[metric]["value"] is not None}
-    if not known:
+    strongest = summary.strongest(found)
+    if strongest is None:
         return "unsure", "no baseline to compare with"
-    strongest = min(known, key=lambda name: -known[name]["value"] if lower else known[name]["value"])
-    return sure(known[strongest], lower), summary.against(found, strongest)
+    return sure(found["test"]["differences"][strongest][metric], lower), summary.against(found, strongest)
 
 
 def _name(model: str) -> str:

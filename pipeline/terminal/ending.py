@@ -35,11 +35,10 @@ def lines() -> list[str]:
 
 
 def verdict(found: Facts) -> str:
-    """How the network stands against the baseline, and what the gate made of it."""
+    """How the network stands against the strongest baseline, and what the gate made of it."""
     registered = found["registered"]
     judged, name = registered["judgement"], registered["name"]
-    others = found["test"]["differences"]
-    beside = next((other for other in (*summary.BESIDE, *others) if other in others), None)
+    beside = summary.strongest(found)
     against = f"{summary.against(found, beside)}; " if beside else ""
     if "version" not in registered:
         return f"{against}packaged in {paths.PACKAGE}, not registered yet (no MLflow store: `pipeline sync` sends it)"

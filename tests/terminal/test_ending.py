@@ -83,6 +83,13 @@ def test_a_best_trial_at_the_end_of_its_range_has_it_widened(params):
     assert "tune.space" not in first(FACTS, params, upper | {"from": {"best_trial": 0}})
 
 
+def test_the_verdict_is_that_against_the_strongest_baseline():
+    facts = changed("test.differences.linear", {"auc": {"value": -0.006, "low": -0.03, "high": 0.02}})
+    assert ending.verdict(facts).startswith("not surely different from a linear model (AUC -0.0060 ")
+    facts["test"]["differences"]["linear"]["auc"]["value"] = 0.06
+    assert ending.verdict(facts).startswith("better than gradient boosting ")
+
+
 def test_the_verdict_names_the_baseline_and_the_place_of_the_version():
     assert ending.verdict(FACTS) == "better than gradient boosting (AUC +0.0500 [+0.0100, +0.0900]); small version 3 is champion (better)"
     waits = {"name": "small", "version": "4", "alias": "challenger"}
