@@ -44,11 +44,11 @@ def named(names: Sequence[str], where: str | Path) -> list[str]:
     Raises:
         UserError: two names are equal.
     """
-    seen: dict[str, str] = {}
+    seen: dict[str, list[str]] = {}
     for name in names:
-        if name.lower() in seen:
-            raise mistake(where, f"columns {seen[name.lower()]!r} and {name!r} have the same name (case aside): rename one")
-        seen[name.lower()] = name
+        seen.setdefault(name.lower(), []).append(name)
+    if equal := [" and ".join(map(repr, same)) for same in seen.values() if len(same) > 1]:
+        raise mistake(where, f"columns {'; '.join(equal)} have the same name (case aside): rename all but one")
     return list(names)
 
 
