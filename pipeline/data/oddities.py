@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.data.histogram import FENCE, RARE, fences, numeric, shown
-from pipeline.data.schema import Column
+from pipeline.data.schema import Column, as_key
 
 SENTINELS = (-1.0, -9.0, -99.0, -200.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, 9999999.0)
 REPEATED = 3  # rows that a sentinel must have
@@ -33,7 +33,7 @@ def of_numbers(there: pa.Array, column: Column, ends: Mapping[str, Any]) -> Iter
     for value, rows in sentinels(numbers):
         yield (
             f"{value:g} stands apart from all other values in {rows:,} rows: if it means missing, set "
-            f"data.missing_in: {{{column.name}: ['{value:g}']}}"
+            f"data.missing_in: {{{as_key(column.name)}: ['{value:g}']}}"
         )
     low, high = fences(numbers)
     beyond = int(((numbers < low) | (numbers > high)).sum())
@@ -69,7 +69,7 @@ def of_categories(there: pa.Array, column: Column) -> Iterator[str]:
     tokens = sorted(text for text in spellings if text.lower() in TOKENS)
     if tokens:
         named = ", ".join(map(repr, tokens[:5]))
-        yield f"{named} may mean missing, and counts as a category: if it does, set data.missing_in: {{{column.name}: [{named}]}}"
+        yield f"{named} may mean missing, and counts as a category: if it does, set data.missing_in: {{{as_key(column.name)}: [{named}]}}"
     folded: dict[str, list[str]] = {}
     for text in spellings:
         folded.setdefault(text.casefold(), []).append(text)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -14,6 +15,8 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 Raw = Literal["text", "number", "boolean", "datetime", "binary", "list"]
+PLAIN = re.compile(r"[^\W\d][\w.-]*( [\w.-]+)*")  # names that YAML reads as they stand
+WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))  # but for these
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,11 @@ class Schema:
 def _frozen(raw: Mapping[str, Any]) -> dict[str, Any]:
     """JSON's lists as the tuples that they were."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+
+
+def as_key(name: str) -> str:
+    """A column's name as a key of params.yaml, in quotes where YAML would read it otherwise."""
+    return name if PLAIN.fullmatch(name) and name.lower() not in WORDS else json.dumps(name, ensure_ascii=False)
 
 
 def raw_type(column: ir.Column) -> Raw:

@@ -13,7 +13,7 @@ from pipeline.data.leakage.auditing import FITTED, SURE, shared
 from pipeline.data.leakage.future import future
 from pipeline.data.leakage.identities import identities
 from pipeline.data.leakage.telling import giveaways
-from pipeline.data.schema import Schema
+from pipeline.data.schema import Schema, as_key
 from pipeline.data.splitting import SIDE
 
 AGAIN = 0.999  # of a number's variance: below it a column may be honest, as yesterday's value is
@@ -41,9 +41,8 @@ def leaks(backend: Backend, sided: ir.Table, schema: Schema, split: SplitParams)
                 f"{target} under another name" if share >= AGAIN else f"alone it tells {share:.0%} of {target}: was it known before?"
             )
         else:
-            odd.append(
-                f"{name} alone takes {share:.0%} of the uncertainty of {target}: was it known before? If not, columns: {name}: ignore"
-            )
+            mend = f"columns: {{{as_key(name)}: ignore}}"
+            odd.append(f"{name} alone takes {share:.0%} of the uncertainty of {target}: was it known before? If not, {mend}")
     found = identities(backend, train, schema, given) if schema.task == "regression" else []
     for finding in found:
         if finding.severity == "error" and len(finding.columns) <= 3:

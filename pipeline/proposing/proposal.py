@@ -15,7 +15,7 @@ from pipeline.data import cleaning, splitting
 from pipeline.data.bias import balance
 from pipeline.data.engine import SOURCE_FILE, engine, read, scratch, totals, write
 from pipeline.data.rejects import repeated
-from pipeline.data.schema import Schema
+from pipeline.data.schema import Schema, as_key
 from pipeline.data.sources.parts import mistake
 from pipeline.data.target import with_target
 from pipeline.errors import UserError
@@ -190,9 +190,8 @@ def _sides(backend: Backend, look: Look, schema: Schema, course: shapes.Course |
         if sides.returning(distinct, look.rows):
             return _grouped(name, f"{distinct:,} values of {name} have {look.rows / distinct:.1f} rows each", part)
     strategy = "stratified" if schema.task in ("binary", "multiclass") else "random"
-    why = (
-        "each class in its share on every side" if strategy == "stratified" else "no column of time or of things whose rows return was seen"
-    )
+    none = "rows are in no order of time, and no column names things whose rows return"
+    why = "each class in its share on every side" if strategy == "stratified" else none
     return sides.Sides({"strategy": strategy, **part}, why)
 
 
@@ -226,7 +225,6 @@ def _judged(
         split = _grouped(found.entity, found.entity_told.rstrip("."), sides.shares(look.rows))
     times = [column.name for column in schema.columns if column.kind == "datetime" and column.name != schema.target]
     if times and split.keys["strategy"] in ("group", "random", "stratified"):
-        look.notes.append(
-            f"rows are not in the order of {times[0]}; to predict later rows from earlier ones: split: {{strategy: time, by: {times[0]}}}"
-        )
+        mend = f"split: {{strategy: time, by: {as_key(times[0])}}}"
+        look.notes.append(f"rows are not in the order of {times[0]}; to predict later rows from earlier ones: {mend}")
     return split, columns

@@ -49,9 +49,17 @@ def distribution(told: Mapping[str, Any], schema: Schema) -> str:
     if schema.task in ("regression", "forecast"):
         return f"mean {number(told['mean'])}, standard deviation {number(told['std'])}"
     total = sum(told["classes"].values())
-    named = ", ".join(f"{name} {rows / total:.0%}" for name, rows in list(told["classes"].items())[:4])
+    named = ", ".join(f"{name} {_share(rows / total)}" for name, rows in list(told["classes"].items())[:4])
     more = told["distinct"] - 4
     return named + (f" and {more} more" if more > 0 else "")
+
+
+def _share(share: float) -> str:
+    """A share in percent; what is rare is not rounded to nothing."""
+    near = min(share, 1 - share)
+    if 0 < near < 0.0005:
+        return "under 0.1%" if share < 0.5 else "over 99.9%"
+    return f"{share:.1%}" if 0 < near < 0.0095 else f"{share:.0%}"
 
 
 def name_of(source: str) -> str:

@@ -13,7 +13,7 @@ FEWEST_STEPS = 200  # of a forecast
 FEWEST_SERIES = 10
 EACH = 5  # steps of a series
 CHANGING = 0.5  # share of the other columns that change within a series
-CALLED_TIME = frozenset(("time", "timestamp", "date", "datetime", "ts", "epoch", "unixtime", "unix_time"))
+CALLED_TIME = frozenset(("time", "timestamp", "date", "datetime", "ts", "epoch", "unixtime", "unix_time", "year"))
 DAY = 86_400
 LENGTHS = (  # longest step in seconds, steps to look back and ahead, in words
     (5 * 60, 288, 48),

@@ -24,8 +24,9 @@ FEW = 1000  # rows below which larger parts are held out
 GROUPS = 20  # fewest values of a column by which rows are kept together
 MOST_ROWS = 50  # rows a value, on average
 NAMES = frozenset((
-    "id", "uid", "uuid", "guid", "customer", "client", "patient", "user", "person", "subject", "participant", "member", "household",
-    "machine", "device", "sensor", "vehicle", "store", "account", "player", "student", "session", "group", "speaker", "author", "key",
+    "id", "uid", "uuid", "guid", "customer", "client", "patient", "user", "person", "individual", "respondent", "subject", "participant",
+    "member", "household", "machine", "device", "sensor", "vehicle", "store", "account", "player", "student", "session", "group", "speaker",
+    "author", "key",
 ))  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from conftest import purchases
 
 from pipeline import params_file, paths
@@ -165,3 +166,17 @@ def test_of_a_folder_the_commonest_files_are_read(workspace):
     (workspace / "parts" / "notes.json").write_text('[{"a": 1}]')
     found = propose("parts", None)
     assert (found.data.files, found.rows, found.data.target) == ("*.csv", 180, "bought")
+
+
+def test_a_rare_class_is_no_class_of_nothing(workspace):
+    rows = pd.DataFrame({"amount": RNG.normal(size=3000), "fraud": np.arange(3000) % 250 == 0}).astype({"fraud": int})
+    assert proposed(rows, "fraud").told == "0 99.6%, 1 0.4%"
+
+
+def test_what_a_remark_asks_to_set_can_be_pasted(workspace):
+    rows = pd.DataFrame({"'gap': a": np.where(np.arange(400) % 20 == 0, -999, RNG.integers(0, 50, 400)), "y": RNG.normal(size=400)})
+    (note,) = [note for note in proposed(rows, "y").notes if "stands apart" in note]
+    params = yaml.safe_load(paths.PARAMS.read_text())
+    params["data"]["missing_in"] = yaml.safe_load(note.partition("set data.missing_in: ")[2])
+    paths.PARAMS.write_text(yaml.safe_dump(params))
+    assert params_file.load(paths.PARAMS).data.missing_in == {"'gap': a": ("-999",)}

@@ -95,4 +95,6 @@ def test_the_clock_is_a_column_that_rows_are_sorted_by():
     assert shapes.clock(rows, kinds, "load") == "when"
     assert shapes.clock(rows, {"born": "datetime", "load": "number"}, "load") is None
     assert shapes.clock(rows, {"Time": "number", "load": "number"}, "load") == "Time"
+    years = rows.assign(year=1900 + rows.index // 10, made=rows.index[::-1])
+    assert shapes.clock(years, {"made": "number", "year": "number", "load": "number"}, "load") == "year"
     assert shapes.clock(rows.rename(columns={"Time": "age"}), {"age": "number", "load": "number"}, "load") is None

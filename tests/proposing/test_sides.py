@@ -25,7 +25,7 @@ def test_the_target_is_never_the_side():
     assert sides.given(pd.DataFrame({"part": ["train", "test"]}), {"part": "category"}, "part") is None
 
 
-@pytest.mark.parametrize("name", ["customer", "patient_id", "deviceId", "userID", "Store", "machine-no"])
+@pytest.mark.parametrize("name", ["customer", "individual", "patient_id", "deviceId", "userID", "Store", "machine-no"])
 def test_names_of_things(name):
     assert sides.called_key(name)
 
