@@ -26,7 +26,8 @@ def take(backend: Backend, train: Path, schema: Schema, fitted: Preprocessor) ->
     """
     table = read(backend, train)
     names = [name for name in fitted.all_columns if name in table.columns]
-    kinds = {name: schema.column(name).kind for name in names}
+    free = {text.column for text in fitted.texts}  # which every row has its own of
+    kinds = {name: "text" if name in free else schema.column(name).kind for name in names}
     numbers = [name for name in names if kinds[name] == "number"]
     asked = {f"missing {name}": table[name].isnull().sum() for name in names}
     asked |= {f"low {name}": table[name].min() for name in numbers} | {f"high {name}": table[name].max() for name in numbers}

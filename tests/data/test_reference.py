@@ -49,3 +49,14 @@ def test_values_of_categories_are_counted_the_most_frequent_first(taken, monkeyp
     run_stage("normalize", load(paths.PARAMS))
     few = json.loads(paths.REFERENCE.read_text())["columns"]["city"]
     assert (list(few["values"]), few["distinct"]) == (list(counts.index[:2]), 4)
+
+
+def test_of_free_texts_no_values_are_kept_since_each_row_has_its_own(small):
+    rows = purchases()
+    words = np.array(["red", "green", "blue", "apple", "stone", "river", "cloud", "house", "tree", "light"])
+    rows["note"] = [" ".join(np.random.default_rng(at).choice(words, 6)) for at in range(len(rows))]
+    rows.to_csv("rows.csv", index=False)
+    for stage in ("collect", "clean", "split", "normalize"):
+        run_stage(stage, load(paths.PARAMS))
+    assert [text["column"] for text in json.loads(paths.PREPROCESSOR.read_text())["texts"]] == ["note"]
+    assert json.loads(paths.REFERENCE.read_text())["columns"]["note"] == {"kind": "text", "missing": 0, "unreadable": 0}
