@@ -107,7 +107,7 @@ def _json(backend: Backend, path: Path, name: str, copy: Path) -> ir.Table:
 
 
 def flattened(table: ir.Table, name: str) -> ir.Table:
-    """Structs as columns `outer.inner`; JSON and lists of other than numbers as text."""
+    """Structs as columns `outer.inner`; JSON, times of day and lists of other than numbers as text; decimals as float64."""
     columns: dict[str, ir.Value] = {}
 
     def add(label: str, value: ir.Value, depth: int) -> None:
@@ -118,7 +118,10 @@ def flattened(table: ir.Table, name: str) -> ir.Table:
         elif isinstance(value, ir.JSONValue):
             labels.append(label)
             columns[label] = ibis.coalesce(value.str, value.cast("string"))
-        elif isinstance(kind, dt.Struct | dt.Map | dt.UUID) or (isinstance(kind, dt.Array) and not kind.value_type.is_numeric()):
+        elif isinstance(kind, dt.Decimal):
+            labels.append(label)
+            columns[label] = value.cast("float64")
+        elif isinstance(kind, dt.Struct | dt.Map | dt.UUID | dt.Time) or (isinstance(kind, dt.Array) and not kind.value_type.is_numeric()):
             labels.append(label)
             columns[label] = value.cast("string")
         else:

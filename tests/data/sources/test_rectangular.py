@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import json
 
 import pyarrow as pa
@@ -46,6 +47,8 @@ NESTED = pa.table(
         "s": pa.array([{"in": {"a": "x", "n": 1}}, None]),
         "m": pa.array([[("k", "v")], None], pa.map_(pa.string(), pa.string())),
         "c": pa.array(["x", None]).dictionary_encode(),
+        "d": pa.array([decimal.Decimal("1.50"), None], pa.decimal128(12, 2)),
+        "t": pa.array([datetime.time(9, 30), None], pa.time64("us")),
     }
 )
 
@@ -58,8 +61,8 @@ def test_nested_columns_are_read_as_those_of_json(rows, tmp_path, name):
     else:
         (pq.write_table if name == "rows.parquet" else stream)(NESTED, tmp_path / name)
     assert rows(tmp_path if name == "load.py" else tmp_path / name) == [
-        {"w": "[p, q]", "l": [1.0, 2.0], "s.in.a": "x", "s.in.n": 1, "m": "{k=v}", "c": "x"},
-        {"w": "[]", "l": None, "s.in.a": None, "s.in.n": None, "m": None, "c": None},
+        {"w": "[p, q]", "l": [1.0, 2.0], "s.in.a": "x", "s.in.n": 1, "m": "{k=v}", "c": "x", "d": 1.5, "t": "09:30:00"},
+        {"w": "[]", "l": None, "s.in.a": None, "s.in.n": None, "m": None, "c": None, "d": None, "t": None},
     ]
 
 
