@@ -109,7 +109,8 @@ def answered(found: dict[str, Any]) -> str:
         told = f"Probabilities are calibrated on validation, by {by}: ECE {after}, {before} without."
     parts = ", ".join(f"{name} {number(quality['after'][name])}" for name in ("reliability", "resolution", "uncertainty"))
     least = f" The second class is answered from {quality['threshold']:.3g} on." if found["schema"]["task"] == "binary" else ""
-    return f"{told} Parts of the Brier score: {parts}.{least}"
+    of = "" if found["schema"]["task"] == "binary" else ", as far as the answered class goes"
+    return f"{told} Parts of the Brier score{of}: {parts}.{least}"
 
 
 NAMES = {"boosting": "gradient boosting", "linear": "a linear model", "prior": "the prior"}
