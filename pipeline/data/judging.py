@@ -17,6 +17,8 @@ from pipeline.data.numeric import CYCLES, Values
 from pipeline.data.schema import is_whole
 
 TEXT_WORDS = 3.0  # mean words per value from which a column of mostly distinct values is free text, else an id
+LETTERED = 2.0  # of them with a letter, or these are numbers in groups: of a telephone, an account
+NO_WORD = r"(^| )[^ \p{L}]+"
 MANY = 20  # distinct values up to which a column is no id
 MEDIA = ("text", "image", "audio", "sequence")
 
@@ -26,7 +28,7 @@ class Seen:
     """What train holds of a column: rows and values (not missing) over all rows, the rest over the sample.
 
     `low` and `high` are a number's or a date's (in days) over all rows; `distinct` is None for kinds whose values are
-    not compared; `varying` are the parts of a date (month, weekday, hour) that change.
+    not compared; `words` is 0 where the words are digits; `varying` are the parts of a date (month, weekday, hour) that change.
     """
 
     kind: str
@@ -62,6 +64,7 @@ def look(backend: Backend, train: ir.Table, sampled: ir.Table, kinds: Mapping[st
             few[f"{name}:whole"] = is_whole(sampled[name]).all()
         elif kind == "category":
             few[f"{name}:words"] = sampled[name].split(" ").length().mean()
+            few[f"{name}:lettered"] = sampled[name].re_replace(NO_WORD, "").split(" ").length().mean()
     found = totals(backend, train, everywhere) | totals(backend, sampled, few)
     for name in (name for name, kind in kinds.items() if kind == "datetime"):
         ends = Values(pa.array([found[f"{name}:{end}"] for end in ("low", "high")], pa.timestamp("us"))).part("days")
@@ -76,7 +79,7 @@ def look(backend: Backend, train: ir.Table, sampled: ir.Table, kinds: Mapping[st
             found[f"{name}:values"],
             found.get(f"{name}:sampled", 0),
             found.get(f"{name}:distinct"),
-            found.get(f"{name}:words") or 0.0,
+            (found.get(f"{name}:words") or 0.0) if (found.get(f"{name}:lettered") or 0.0) >= LETTERED else 0.0,
             bool(found.get(f"{name}:whole")),
             found.get(f"{name}:low") or 0.0,
             found.get(f"{name}:high") or 0.0,

@@ -14,6 +14,7 @@ from pipeline.config import CleanParams, DataParams, SeriesParams
 from pipeline.data import cleaning
 from pipeline.data.engine import ROW_ID, totals
 from pipeline.data.inference import kinds
+from pipeline.data.judging import LETTERED
 from pipeline.data.schema import Column, Schema
 from pipeline.data.sources import series as long_rows
 from pipeline.data.sources.parts import Source
@@ -100,7 +101,9 @@ def is_text(values: pd.Series, column: Column) -> bool:
         return True
     if column.kind != "category" or there.nunique() <= max(20, len(there) / 2):
         return False
-    return bool(there.head(TEXTS).str.count(" ").mean() + 1 >= WORDS)
+    some = there.head(TEXTS)
+    lettered = some.str.split(" ").map(lambda words: sum(any(map(str.isalpha, word)) for word in words)).mean()
+    return bool(some.str.count(" ").mean() + 1 >= WORDS and lettered >= LETTERED)
 
 
 def extent_of(backend: Backend, look: Look, schema: Schema, course: shapes.Course | None) -> sizing.Extent:

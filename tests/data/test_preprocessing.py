@@ -229,6 +229,18 @@ def test_free_text_and_columns_said_to_be_text_become_tokens(backend):
     assert len(np.unique(found["text_1"], axis=0)) == 2
 
 
+def test_numbers_in_groups_of_digits_are_ids_and_no_free_text(backend):
+    columns = {
+        "phone": [f"+49 171 {k * 7919 % 10**7:07d}" for k in range(60)],
+        "iban": [f"DE{k % 90 + 10} 3705 {k * 31 % 10**4:04d} {k:04d}" for k in range(60)],
+        "street": [f"{k} Main Street" for k in range(60)],
+        "x": np.sqrt(np.arange(60)),
+    }
+    _, _, fitted = fit(backend, columns, text={"vocabulary": 64})
+    assert [state.column for state in fitted.texts] == ["street"]
+    assert fitted.set_aside == dict.fromkeys(("phone", "iban"), "id: 60 distinct values in 60 train rows")
+
+
 def test_nothing_left_to_learn_from_is_told_with_every_reason(backend):
     with pytest.raises(UserError) as caught:
         fit(backend, {"a": ["1", "1"], "b": ["", ""]})

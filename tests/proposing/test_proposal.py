@@ -168,6 +168,12 @@ def test_of_a_folder_the_commonest_files_are_read(workspace):
     assert (found.data.files, found.rows, found.data.target) == ("*.csv", 180, "bought")
 
 
+def test_telephone_numbers_are_told_as_set_aside(workspace):
+    rows = pd.DataFrame({"phone": [f"+49 171 {k * 7919 % 10**7:07d}" for k in range(300)], "x": RNG.normal(size=300)})
+    rows["y"] = rows["x"] + RNG.normal(size=300)
+    assert any("set aside without your doing: phone" in note for note in proposed(rows, "y").notes)
+
+
 def test_a_rare_class_is_no_class_of_nothing(workspace):
     rows = pd.DataFrame({"amount": RNG.normal(size=3000), "fraud": np.arange(3000) % 250 == 0}).astype({"fraud": int})
     assert proposed(rows, "fraud").told == "0 99.6%, 1 0.4%"
