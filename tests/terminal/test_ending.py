@@ -6,6 +6,7 @@ import copy
 
 import pytest
 
+from pipeline import summary
 from pipeline.params_file import load
 from pipeline.terminal import ending
 
@@ -96,3 +97,13 @@ def test_the_verdict_names_the_baseline_and_the_place_of_the_version():
     waits |= {"judgement": {"verdict": "unsure", "reasons": ["not surely better"], "accepted": False}}
     assert ending.verdict(changed("registered", waits)).endswith("small version 4 waits as challenger: not surely better")
     assert "pipeline sync" in ending.verdict(changed("registered", {"name": "small", "judgement": waits["judgement"]}))
+
+
+def test_the_parts_of_the_brier_score_say_of_what_they_are():
+    one = {"ece": 0.04, "reliability": 0.01, "resolution": 0.02, "uncertainty": 0.2}
+    quality = {"method": "none", "threshold": 0.5, "before": one, "after": one}
+    parts = {
+        task: summary.answered({"answers": quality, "schema": {"task": task}}).partition("Parts ")[2] for task in ("binary", "multiclass")
+    }
+    assert parts["binary"].startswith("of the Brier score: reliability 0.0100")
+    assert parts["multiclass"].startswith("of the Brier score, as far as the answered class goes: reliability 0.0100")
