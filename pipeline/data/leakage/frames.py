@@ -63,7 +63,8 @@ def inputs(frame: pd.DataFrame, names: list[str], kinds: dict[str, str], referen
     for name in names:
         values = frame[name]
         if kinds[name] == "category":
-            ranks = {token: at for at, token in enumerate(reference[name].value_counts().index[:CODES])}
+            counts = reference[name].value_counts().sort_index()  # of equal counts the order of rows, and with it the side, says nothing
+            ranks = {token: at for at, token in enumerate(counts.sort_values(ascending=False, kind="stable").index[:CODES])}
             columns.append(values.map(ranks).to_numpy("float64", na_value=np.nan))
         elif kinds[name] == "datetime":
             days = (pd.to_datetime(values) - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)

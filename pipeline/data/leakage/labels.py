@@ -27,6 +27,7 @@ def label_errors(seen: Frames) -> Iterator[Finding]:
     if len(classes) < 2 or len(classes) > 50:
         return
     from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.metrics import log_loss
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from threadpoolctl import threadpool_limits
 
@@ -38,6 +39,9 @@ def label_errors(seen: Frames) -> Iterator[Finding]:
         )
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seen.seed)
         found = cross_val_predict(model, x, labels, cv=folds, method="predict_proba")
+    shares = np.bincount(labels) / len(labels)
+    if log_loss(labels, found) >= log_loss(labels, np.tile(shares, (len(labels), 1))):
+        return  # a model that knows no more than the classes' shares has nothing to doubt a label by
     usual = np.array([found[labels == at, at].mean() for at in range(len(classes))])
     confident = np.minimum(usual, 1 - SHARE)  # each class' usual confidence; where all is easy, nothing is sure enough for it
     other = np.where(found >= confident, found, -1.0)

@@ -72,6 +72,20 @@ def test_labels_that_were_turned_round_are_listed_before_all_others(seed):
     pd.testing.assert_frame_equal(frame, before)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_where_nothing_tells_the_classes_no_label_is_doubted(seed):
+    frame, rng = table(seed, rows=135)
+    frame["y"] = rng.choice(["lager", "ok", "unwucht"], len(frame))
+    assert list(label_errors(seen(frame, frame.head(0), task="multiclass"))) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_names_that_stand_once_do_not_tell_the_side_by_the_order_of_rows(seed):
+    frame, rng = table(seed, rows=240)
+    frame["c"] = rng.permutation([f"M-{at:04d}" for at in range(len(frame))])
+    assert list(shift(seen(*halves(frame)))) == []
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_sides_that_differ_are_told_apart_and_sides_drawn_at_random_are_not(seed):
     train, held_out = halves(table(seed)[0])
