@@ -121,8 +121,8 @@ def _files(backend: Backend, home: Path, chosen: list[Path], data: DataParams, w
     if len(kinds) > 1:
         raise mistake(home, f"expected files of one kind, found {_names(home, chosen)}; name those to read with data.files")
     kind = kinds.pop()
-    if empty := next((name for file, name in files if not file.stat().st_size), None):
-        raise mistake(empty, "the file is empty")
+    if kind not in MEDIA and (empty := next((name for file, name in files if not file.stat().st_size), None)):
+        raise mistake(empty, "the file is empty")  # an empty picture or sound is one row, which clean rejects
     if kind is None:
         raise mistake(files[0][1], EXPECTED)
     if kind == "csv":

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
@@ -19,6 +20,7 @@ LOOKED_AT = 50  # rows that show whether a column names files
 MOST_PLACES = 50  # folders beside the table in which they may lie
 FIRST = 1000  # files of a folder that show which endings they have
 LONGEST = 250  # characters of a name
+MOST = 0.5  # share of the names above which one that leads to no file is a mistake
 
 
 def with_media(backend: Backend, source: Source, home: Path, *, workspace: Path) -> Source:
@@ -53,14 +55,14 @@ def _places(home: Path) -> list[Path]:
 
 
 def _found(head: dict[str, list[Any]], places: list[Path]) -> tuple[str, str, Path, str] | None:
-    """The first column whose values all name files of a kind in one place, the kind, the place, and the ending that the names lack."""
+    """The first column of which most values name files of a kind in one place, the kind, the place, and the ending that the names lack."""
     lacking = [(place, ending) for place in places for ending in _endings(place)]
     for name, values in head.items():
         named = [str(value) for value in values if value]
         for kind, endings in (("image", IMAGES), ("audio", SOUNDS)):
             whole = bool(named) and named[0].lower().endswith(endings)
             for place, ending in [(place, "") for place in places] if whole else lacking:
-                if named and all(_is_file(place, f"{value}{ending}", endings) for value in named):
+                if named and np.mean([_is_file(place, f"{value}{ending}", endings) for value in named]) > MOST:
                     return name, kind, place, ending
     return None
 

@@ -27,6 +27,13 @@ def test_class_folders_become_rows_of_bytes(rows, tmp_path, ending, kind):
     ]
 
 
+@pytest.mark.parametrize(("ending", "kind"), [("png", "image"), ("wav", "audio")])
+def test_an_empty_file_is_a_row_that_clean_rejects(rows, tmp_path, ending, kind):
+    tree(tmp_path, [f"cat/1.{ending}", f"dog/1.{ending}"])
+    (tmp_path / "dog" / f"2.{ending}").write_bytes(b"")
+    assert [row[kind] for row in rows(tmp_path)] == [f"cat/1.{ending}".encode(), f"dog/1.{ending}".encode(), b""]
+
+
 def test_upper_folders_are_the_split(rows, tmp_path):
     tree(tmp_path, ["train/cat/1.png", "test/dog/1.png", "notes.csv"])
     assert [(row["split"], row["b"]) for row in rows(tmp_path)] == [("test", "dog"), ("train", "cat")]
@@ -61,6 +68,9 @@ def test_table_of_paths_holds_the_bytes(rows, read, tmp_path):
         {"image": b"img/1.png", "file": "img/1.png", "b": "x"},
         {"image": b"img/2.png", "file": "img/2.png", "b": "y"},
     ]
+    (tmp_path / "list.csv").write_text("file,b\nimg/1.png,x\nimg/4.png,x\nimg/2.png,y\n")
+    with pytest.raises(UserError, match=r"column file: 'img/4.png': no such file"):
+        read(tmp_path, files="list.csv")
     many = "img/1.png,x\n" * 60
     (tmp_path / "list.csv").write_text(f"file,b\n{many}img/3.png,y\n")
     with pytest.raises(UserError, match=r"column file: 'img/3.png': no such file"):
