@@ -79,6 +79,8 @@ def _proposed(backend: Backend, look: Look, source: str, target: str | None, wor
         data = data.model_copy(
             update={"forecast": ForecastParams(time=course.time, series=course.series, look_back=course.look_back, horizon=course.horizon)}
         )
+    elif not (look.opened.made or shape) and (note := shapes.twice(look.first, look.kinds, name, look.rows)):
+        look.notes.append(note)
     schema = with_target(backend, look.raw, look.columns, data, CleanParams())
     _check_inputs(look, schema, source)
     write(cleaning.clean(look.raw, schema), workspace / "clean.parquet")

@@ -10,11 +10,16 @@ import pandas as pd
 
 REGULAR = 0.95  # share of the steps that have the usual length
 FEWEST_STEPS = 200  # of a forecast
+FEWEST_LONG = 60  # the same of steps from a month up
+TWICE = 0.01  # share of the rows that may have a time that another has: where clocks go back
+SHORT = 0.1  # share of the rows that may be of series with fewer: shops that open late
 FEWEST_SERIES = 10
 EACH = 5  # steps of a series
 CHANGING = 0.5  # share of the other columns that change within a series
 CALLED_TIME = frozenset(("time", "timestamp", "date", "datetime", "ts", "epoch", "unixtime", "unix_time", "year"))
+YEARS = (1000, 2999)  # of a column called year
 DAY = 86_400
+MONTH = 28 * DAY
 LENGTHS = (  # longest step in seconds, steps to look back and ahead, in words
     (5 * 60, 288, 48),
     (30 * 60, 336, 96),
@@ -26,7 +31,7 @@ LENGTHS = (  # longest step in seconds, steps to look back and ahead, in words
     (120 * DAY, 16, 4),
     (float("inf"), 10, 2),
 )
-UNITS = ((365 * DAY, "year"), (28 * DAY, "month"), (7 * DAY, "week"), (DAY, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+UNITS = ((365 * DAY, "year"), (MONTH, "month"), (7 * DAY, "week"), (DAY, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ def course(first: pd.DataFrame, kinds: Mapping[str, str], target: str, rows: int
 
     One further column may name several courses, each with its own steps.
     """
-    times = [name for name, kind in kinds.items() if kind == "datetime"]
+    times = [name for name, kind in kinds.items() if kind == "datetime"] or [name for name in kinds if _is_year(first, name, kinds[name])]
     if len(times) != 1 or kinds[target] != "number" or first[target].nunique() <= 10:
         return None
     time = times[0]
@@ -98,17 +103,48 @@ def course(first: pd.DataFrame, kinds: Mapping[str, str], target: str, rows: int
     if len(named) > 1 or first[time].isna().any():
         return None
     by = named[0] if named else None
-    groups = [part[time] for _, part in first.groupby(by, sort=False)] if by else [first[time]]
+    when = first[time] if kinds[time] == "datetime" else _as_dates(first[time])
+    groups = [part for _, part in when.groupby(first[by], sort=False)] if by else [when]
     groups = sorted(groups, key=len)[len(groups) // 10 :]  # the shortest may be cut off
-    if min(map(len, groups)) < FEWEST_STEPS or len(groups) > 200:
-        return None
     step = _step(groups)
     if step is None:
         return None
     seconds = step / np.timedelta64(1, "s")
+    fewest = FEWEST_LONG if seconds >= MONTH else FEWEST_STEPS
+    long = [group for group in groups if len(group) >= fewest]
+    if sum(map(len, long)) < (1 - SHORT) * sum(map(len, groups)) or len(groups) > 200:
+        return None
     back, ahead = next((back, ahead) for longest, back, ahead in LENGTHS if seconds <= longest)
-    each = rows if by is None else rows // len(groups)
+    each = rows if by is None else rows // len(long)
     return Course(time, by, words(float(seconds)), max(1, min(back, each // 8)), max(1, min(ahead, each // 30)))
+
+
+def twice(first: pd.DataFrame, kinds: Mapping[str, str], target: str, rows: int) -> str | None:
+    """What keeps rows from being a forecast where it is only that some of them have the same time."""
+    for time in (name for name, kind in kinds.items() if kind == "datetime"):
+        named = [name for name, kind in kinds.items() if kind not in ("number", "boolean", "ignore", "id") and name != target]
+        again = first.duplicated(named)
+        if 0 < again.sum() <= max(1, TWICE * len(first)) and (found := course(first[~again], kinds, target, rows)):
+            example = first.loc[again, time].iloc[0]
+            return (
+                f"rows are steps of one {found.step}, but {again.sum():,} of them at a {time} that another has ({example}; "
+                "where clocks go back, write times in UTC): without them this is a forecast"
+            )
+    return None
+
+
+def _is_year(first: pd.DataFrame, name: str, kind: str) -> bool:
+    """Whether a column of numbers is called year and holds whole ones."""
+    return (
+        kind == "number"
+        and name.strip().lower() == "year"
+        and bool((first[name] % 1 == 0).all())
+        and bool(first[name].between(*YEARS).all())
+    )
+
+
+def _as_dates(years: pd.Series) -> pd.Series:
+    return pd.Series((years.to_numpy("int64") - 1970).astype("datetime64[Y]").astype("datetime64[s]"), years.index)
 
 
 def _step(groups: Sequence[pd.Series]) -> np.timedelta64 | None:
@@ -118,7 +154,7 @@ def _step(groups: Sequence[pd.Series]) -> np.timedelta64 | None:
     if (every <= np.timedelta64(0, "s")).any():
         return None
     usual = np.timedelta64(int(np.median(every.astype("int64"))), "s")
-    slack = np.timedelta64(int(usual.astype("int64") * (0.12 if usual >= np.timedelta64(28, "D") else 0)), "s")
+    slack = np.timedelta64(int(usual.astype("int64") * (0.12 if usual >= np.timedelta64(MONTH, "s") else 0)), "s")
     return usual if (np.abs(every - usual) <= slack).mean() >= REGULAR else None
 
 

@@ -70,6 +70,33 @@ def test_several_courses_are_named_by_their_column():
     assert shapes.course(both, {**COURSE, "site": "category"}, "load", 1200).series == "site"
 
 
+def test_a_shop_that_opened_late_does_not_hide_the_forecast():
+    shops = pd.concat([hours(600, "D").assign(site=name) for name in "abcd"] + [hours(20, "D").assign(site="new")], ignore_index=True)
+    assert shapes.course(shops, {**COURSE, "site": "category"}, "load", len(shops)) == shapes.Course("when", "site", "day", 56, 14)
+    young = pd.concat([hours(600).assign(site="a"), hours(150).assign(site="new")], ignore_index=True)
+    assert shapes.course(young, {**COURSE, "site": "category"}, "load", len(young)) is None
+
+
+@pytest.mark.parametrize(("name", "step"), [("year", 1), ("YEAR", 5)])
+def test_years_written_as_numbers_are_a_time(name, step):
+    rows = pd.DataFrame({name: np.arange(1500.0, 1500 + 100 * step, step), "flow": RNG.normal(size=100)})
+    kinds = {name: "number", "flow": "number"}
+    assert shapes.course(rows, kinds, "flow", 100) == shapes.Course(name, None, "year" if step == 1 else "5 years", 10, 2)
+    assert shapes.clock(rows, kinds, "flow") == name
+    assert shapes.course(rows.assign(**{name: rows[name] + 0.5}), kinds, "flow", 100) is None  # no whole years
+
+
+def test_an_hour_that_comes_twice_is_told():
+    rows = hours()
+    rows.loc[300:, "when"] -= pd.Timedelta(hours=1)
+    assert shapes.course(rows, COURSE, "load", 600) is None
+    assert shapes.twice(rows, COURSE, "load", 600) == (
+        "rows are steps of one hour, but 1 of them at a when that another has (2024-01-13 11:00:00; where clocks go back, write times "
+        "in UTC): without them this is a forecast"
+    )
+    assert shapes.twice(hours(), COURSE, "load", 600) is None
+
+
 @pytest.mark.parametrize(
     ("rows", "kinds", "target"),
     [
