@@ -37,11 +37,13 @@ MEDIA_TOLERANCE = 1e-5  # of the scale of the answers: deep networks add up in a
 
 @dataclass(frozen=True)
 class Package:
-    """A model package: its folder, the raw columns that it reads, and whether it takes rows as a whole, as a forecast does."""
+    """A model package: its folder, the raw columns that it reads, whether it takes rows as a whole, as a forecast does, and which
+    columns are sequences."""
 
     folder: Path
     columns: tuple[str, ...]
     whole: bool
+    sequences: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -57,11 +59,12 @@ def opened(model: str, *, home: Path | None = None) -> Iterator[Package]:
             about = YAML(typ="safe").load((folder / "MLmodel").read_text(encoding="utf-8"))
             columns = tuple(column["name"] for column in json.loads(about["signature"]["inputs"]))
             files = folder / about["flavors"]["python_function"]["artifacts"]["files"]["path"]
-            whole = json.loads((files / "preprocessor.json").read_text(encoding="utf-8"))["forecast"] is not None
+            fitted = json.loads((files / "preprocessor.json").read_text(encoding="utf-8"))
+            whole, sequence = fitted["forecast"] is not None, fitted.get("sequence") or {}
         except (OSError, KeyError, TypeError):
             hint = "; `pipeline run` makes one" if Path(model) == paths.PACKAGE else ""
             raise UserError(f"{model}: expected the folder of a model package{hint}") from None
-        yield Package(folder.resolve(), columns, whole)
+        yield Package(folder.resolve(), columns, whole, tuple(sequence.get("columns", ())))
 
 
 def reference(model: str) -> tuple[str, str, str]:

@@ -16,10 +16,10 @@ import pyarrow as pa
 from pipeline import paths
 from pipeline.batch import remote
 from pipeline.batch.lines import Lines, waiting
-from pipeline.batch.reading import Block, blocks, gathered
+from pipeline.batch.reading import Block, Long, blocks, gathered
 from pipeline.batch.writing import Json, check, output
 from pipeline.child import Child, Refused
-from pipeline.config import CsvParams
+from pipeline.config import CsvParams, SeriesParams
 from pipeline.errors import UserError
 from pipeline.packaging import Package, opened
 from pipeline.terminal.progress import step
@@ -49,6 +49,7 @@ def predict(
     keep: Sequence[str] = (),
     force: bool = False,
     csv: CsvParams | None = None,
+    series: SeriesParams | None = None,
     block: int = BLOCK,
 ) -> Done:
     """Write the package's answers for every row of `source`, in its order; `out` appears when all are there.
@@ -61,6 +62,7 @@ def predict(
         keep: columns of the source that stand before the answers.
         force: whether an `out` that is there is replaced.
         csv: how a text table is written, where it cannot be told from the file.
+        series: what tells the series of long rows, where the source has such: each has one answer, with its id, in the order of the ids.
         block: rows that are held and asked at once.
 
     Raises:
@@ -72,6 +74,7 @@ def predict(
     with _there(model) as (package, begin):
         if package.whole and keep:
             raise UserError("--keep: a forecast answers with the steps to come, which are no rows of the file")
+        long = Long(series, package.sequences) if series and not package.whole else None
         columns = list(dict.fromkeys([*package.columns, *keep]))
         block = min(block, remote.BLOCK) if isinstance(package, remote.Model) else block
         asked_for: deque[tuple[Block, Future[pa.Table]]] = deque()
@@ -81,11 +84,12 @@ def predict(
             def written() -> int:
                 asked, coming = asked_for.popleft()
                 answer = _answer(asked, coming.result, package)
-                write(_joined(asked.table, answer, keep))
+                ids = [series.id] if long and series and series.id in asked.table.column_names else []
+                write(_joined(asked.table, answer, [*ids, *keep]))
                 shown.advance(len(asked.table))
                 return len(asked.table)
 
-            with closing(blocks(source, columns, csv or CsvParams(), block, shown)) as read:
+            with closing(blocks(source, columns, csv or CsvParams(), block, shown, long=long)) as read:
                 for one in gathered(read, source) if package.whole else read:
                     asked_for.append((one, pool.submit(child.ask, one.table.select(package.columns))))
                     if len(asked_for) > AHEAD:

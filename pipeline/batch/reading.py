@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
-from pipeline.config import CsvParams, DataParams
+from pipeline.config import CsvParams, DataParams, SeriesParams
 from pipeline.data.engine import SOURCE_FILE, engine, scratch
-from pipeline.data.sources import archives, folders
-from pipeline.data.sources.parts import listing
+from pipeline.data.sources import archives, folders, series
+from pipeline.data.sources.parts import Source, listing
 from pipeline.errors import UserError
 from pipeline.terminal.progress import Step
 
@@ -35,11 +35,22 @@ class Block:
     before: int
 
 
-def blocks(source: Path, columns: Sequence[str], csv: CsvParams, size: int, shown: Step, *, needed: bool = True) -> Generator[Block]:
+@dataclass(frozen=True)
+class Long:
+    """What names the series and the time of long rows, and the columns that are sequences to the model."""
+
+    params: SeriesParams
+    channels: tuple[str, ...]
+
+
+def blocks(
+    source: Path, columns: Sequence[str], csv: CsvParams, size: int, shown: Step, *, needed: bool = True, long: Long | None = None
+) -> Generator[Block]:
     """The columns of the source's rows, at most `size` rows at a time and at least one block a part, perhaps an empty one.
 
     Args:
         needed: whether a column that is not there is an error; else it is left out.
+        long: how long rows, one a time step, become one row a series, in the order of their ids; tables without its columns stay.
     """
     with engine() as backend, scratch() as workspace, _told(str(source)):
         home = archives.unpacked(source, workspace / "unpacked") or source
@@ -48,6 +59,11 @@ def blocks(source: Path, columns: Sequence[str], csv: CsvParams, size: int, show
             where = str(source) if len(parts) == 1 else str(source / part.relative_to(home))
             with _told(where):
                 table = _table(backend, part, columns, csv, workspace / "part", where)
+                if long and {long.params.id, long.params.time} <= set(table.columns):
+                    inputs = dict.fromkeys([long.params.id, long.params.time, *(name for name in columns if name in table.columns)])
+                    found = series.gathered(backend, Source(table.select(list(inputs))), long.params, where, channels=long.channels)
+                    table = found.table.order_by(long.params.id)
+                    columns = list(dict.fromkeys([long.params.id, *columns]))
                 there = [*table.columns, *([SOURCE_FILE] if len(parts) > 1 else [])]
                 if needed and (missing := [name for name in columns if name not in there]):
                     raise UserError(f"{where}: {missing_columns(missing, columns, there)}")

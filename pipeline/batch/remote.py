@@ -34,6 +34,7 @@ class Model:
     columns: tuple[str, ...]
     whole: bool
     outputs: Mapping[str, str]
+    sequences: tuple[str, ...] = ()
 
 
 class Remote:
@@ -56,7 +57,8 @@ class Remote:
             raise UserError(f"{self.url}: the server asks for its key: set {API_KEY} to it")
         try:
             about = found.json()
-            self.model = Model(tuple(about["columns"]), about["whole"], about["outputs"])
+            sequences = tuple(name for name, kind in about.get("kinds", {}).items() if kind == "sequence")
+            self.model = Model(tuple(about["columns"]), about["whole"], about["outputs"], sequences)
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{self.url}: expected a server of `pipeline serve`, got status {found.status_code} for /model") from None
 

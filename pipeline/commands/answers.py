@@ -45,8 +45,9 @@ def predict(file: Path | None, out: Path | None, model: str, keep: tuple[str, ..
         params = load(paths.PARAMS) if paths.PARAMS.exists() else None
         out = None if out == Path("-") else out
         with resources.limited(params.memory if params else "auto"):
-            csv = params.section("data").csv if params else None
-            done = predicting.predict(file, out, model=model, keep=keep, force=force, csv=csv)
+            data = params.section("data") if params else None
+            csv, series = (data.csv, data.series) if data else (None, None)
+            done = predicting.predict(file, out, model=model, keep=keep, force=force, csv=csv, series=series)
     log.info("%s, %s", done, out or "standard output")
 
 

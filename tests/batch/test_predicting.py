@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -27,6 +27,7 @@ from conftest import ROOT, purchases
 
 from pipeline import child, packaging, paths
 from pipeline.batch import predicting, reading
+from pipeline.config import SeriesParams
 from pipeline.data import contents, frozen
 from pipeline.data.fitted import Preprocessor
 from pipeline.errors import UserError
@@ -216,6 +217,27 @@ def test_a_kept_column_may_not_be_called_as_an_answer(rows, inside):
 def test_what_is_no_package_is_told(rows):
     with pytest.raises(UserError, match=r"models/package: expected the folder of a model package; `pipeline run` makes one"):
         predicting.predict(Path("rows.csv"))
+
+
+def test_long_rows_have_one_answer_a_series(workspace, monkeypatch):
+    long = [f"{name},{second},{second * 2 if name == 'b' else 7},{at}" for at, name in enumerate("ba") for second in (1, 0, 2)]
+    Path("long.csv").write_text("recording,second,x,where\n" + "\n".join(long) + "\n")
+    asked = []
+
+    class Inside:
+        def ask(self, table):
+            asked.extend(table.to_pylist())
+            return pa.table({"prediction": ["up"] * len(table)})
+
+    @contextmanager
+    def there(model):
+        yield packaging.Package(Path(), ("x", "where"), False, ("x",)), lambda: nullcontext(Inside())
+
+    monkeypatch.setattr(predicting, "_there", there)
+    params = SeriesParams(id="recording", time="second")
+    assert predicting.predict(Path("long.csv"), Path("out.csv"), series=params, keep=("where",)).rows == 2
+    assert asked == [{"x": [7.0, 7.0, 7.0], "where": "1"}, {"x": [0.0, 2.0, 4.0], "where": "0"}]  # a channel that stays is one too
+    assert Path("out.csv").read_text() == '"recording","where","prediction"\n"a","1","up"\n"b","0","up"\n'
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import duckdb
@@ -15,8 +16,8 @@ from pipeline.data.sources.parts import Source, mistake
 from pipeline.errors import UserError
 
 
-def gathered(backend: Backend, source: Source, params: SeriesParams, where: str) -> Source:
-    """One row a series: columns constant within every series stay, the others become lists of numbers in the order of time.
+def gathered(backend: Backend, source: Source, params: SeriesParams, where: str, *, channels: Collection[str] = ()) -> Source:
+    """One row a series: columns constant within every series stay, the others and `channels` become lists of numbers in the order of time.
 
     Raises:
         UserError: a column is absent, a row has no series or no time, two rows of a series have one time, or a value that changes
@@ -52,7 +53,7 @@ def gathered(backend: Backend, source: Source, params: SeriesParams, where: str)
     )
     if most.pop("\0"):
         raise mistake(where, f"column {params.time}: a series ({params.id}) has two rows of one time")
-    changing = [name for name in others if most[name] > 1]
+    changing = [name for name in others if most[name] > 1 or name in channels]
     values = {
         name: table[name].try_cast("float64") if table[name].type().is_string() else table[name].cast("float64")
         for name in changing
