@@ -1,5 +1,7 @@
 """Registered versions in a real store: one for each content, aliases that move with a record, packages fetched back."""
 
+import importlib
+
 import pytest
 
 from pipeline.tracking import registry, store
@@ -15,6 +17,16 @@ def add(workspace, package):
         return registry.register(package, name="twice", digest=digest, run_id=run, experiment_name="data", alias=alias, **judged)
 
     return call
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of MLflow's own, when its pyfunc is imported
+def test_an_answer_may_hold_values_of_any_type_as_the_names_of_series_are(workspace, monkeypatch, tmp_path):
+    saved = {}
+    monkeypatch.setattr(importlib.import_module("mlflow.pyfunc"), "save_model", lambda package, **given: saved.update(given))
+    registry.save_package(tmp_path, tmp_path, ["shop", "day"], {"shop": "any", "day": "datetime", "sold": "double"}, None, tmp_path, [])
+    assert saved["signature"].outputs.to_dict() == [
+        {"type": kind, "name": name, "required": True} for name, kind in (("shop", "any"), ("day", "datetime"), ("sold", "double"))
+    ]
 
 
 def test_the_champion_moves_only_from_the_version_that_was_judged(add):
