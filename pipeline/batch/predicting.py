@@ -30,15 +30,17 @@ AHEAD = 2  # blocks that wait for the package
 
 @dataclass(frozen=True)
 class Done:
-    """Rows that were read, and the wall seconds that it took."""
+    """Rows that were read, the wall seconds that it took, and how many answers are refusals."""
 
     rows: int
     seconds: float
+    refused: int = 0
 
     def __str__(self) -> str:
         rate = self.rows / max(self.seconds, 1e-9)
         speed = f"{rate / 1000:,.0f}k" if rate >= 10_000 else f"{rate:,.0f}"
-        return f"{self.rows:,} row{'s' * (self.rows != 1)} in {self.seconds:.1f} s ({speed} rows/s)"
+        refused = f", {self.refused:,} refused" if self.refused else ""
+        return f"{self.rows:,} row{'s' * (self.rows != 1)}{refused} in {self.seconds:.1f} s ({speed} rows/s)"
 
 
 def predict(
@@ -69,7 +71,7 @@ def predict(
         UserError: the source cannot be read, lacks a column or holds a value of another type; `out` is there already; the package
             fails.  `out` is then as it was.
     """
-    started, rows = time.monotonic(), 0
+    started, rows, refused = time.monotonic(), 0, 0
     check(source, out, force)
     with _there(model) as (package, begin):
         if package.whole and keep:
@@ -81,22 +83,24 @@ def predict(
         # the pool outside of the child: when the child is gone, nothing in the pool waits for it
         with ThreadPoolExecutor(1) as pool, begin() as child, output(out) as write, step("predict", unit="rows") as shown:
 
-            def written() -> int:
+            def written() -> None:
+                nonlocal rows, refused
                 asked, coming = asked_for.popleft()
                 answer = _answer(asked, coming.result, package)
                 ids = [series.id] if long and series and series.id in asked.table.column_names else []
                 write(_joined(asked.table, answer, [*ids, *keep]))
                 shown.advance(len(asked.table))
-                return len(asked.table)
+                rows += len(asked.table)
+                refused += len(answer) - answer["refused"].null_count if "refused" in answer.column_names else 0
 
             with closing(blocks(source, columns, csv or CsvParams(), block, shown, long=long)) as read:
                 for one in gathered(read, source) if package.whole else read:
                     asked_for.append((one, pool.submit(child.ask, one.table.select(package.columns))))
                     if len(asked_for) > AHEAD:
-                        rows += written()
+                        written()
             while asked_for:
-                rows += written()
-    return Done(rows, time.monotonic() - started)
+                written()
+    return Done(rows, time.monotonic() - started, refused)
 
 
 def stream(incoming: IO[bytes], out: IO[bytes], *, model: str = str(paths.PACKAGE), keep: Sequence[str] = (), block: int = BLOCK) -> Done:

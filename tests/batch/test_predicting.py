@@ -227,7 +227,7 @@ def test_long_rows_have_one_answer_a_series(workspace, monkeypatch):
     class Inside:
         def ask(self, table):
             asked.extend(table.to_pylist())
-            return pa.table({"prediction": ["up"] * len(table)})
+            return pa.table({"prediction": ["up"] * len(table), "refused": pa.array([None, "no"], pa.string())})
 
     @contextmanager
     def there(model):
@@ -235,9 +235,11 @@ def test_long_rows_have_one_answer_a_series(workspace, monkeypatch):
 
     monkeypatch.setattr(predicting, "_there", there)
     params = SeriesParams(id="recording", time="second")
-    assert predicting.predict(Path("long.csv"), Path("out.csv"), series=params, keep=("where",)).rows == 2
+    done = predicting.predict(Path("long.csv"), Path("out.csv"), series=params, keep=("where",))
+    assert (done.rows, done.refused) == (2, 1)
+    assert str(done).startswith("2 rows, 1 refused in ")
     assert asked == [{"x": [7.0, 7.0, 7.0], "where": "1"}, {"x": [0.0, 2.0, 4.0], "where": "0"}]  # a channel that stays is one too
-    assert Path("out.csv").read_text() == '"recording","where","prediction"\n"a","1","up"\n"b","0","up"\n'
+    assert Path("out.csv").read_text() == '"recording","where","prediction","refused"\n"a","1","up",\n"b","0","up","no"\n'
 
 
 @pytest.fixture
