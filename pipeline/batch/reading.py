@@ -67,6 +67,8 @@ def blocks(
                 there = [*table.columns, *([SOURCE_FILE] if len(parts) > 1 else [])]
                 if needed and (missing := [name for name in columns if name not in there]):
                     raise UserError(f"{where}: {missing_columns(missing, columns, there)}")
+                if not any(name in table.columns for name in columns):
+                    raise UserError(f"{where}: none of the model's columns; expected {listing(columns)}, found {listing(table.columns)}")
                 read = table.select([name for name in columns if name in table.columns])
                 if shown.drawn_live and len(parts) == 1:
                     shown.total = int(backend.to_pyarrow(read.count()).as_py())

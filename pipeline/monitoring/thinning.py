@@ -7,6 +7,8 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 
+from pipeline.errors import UserError
+
 
 class Thinned:
     """Rows of a stream of unknown length, at most `most` of them: every row, then every second by its hash, then every fourth."""
@@ -31,8 +33,15 @@ class Thinned:
             self._keep(table, mixed)
 
     def table(self) -> pa.Table:
-        """What is kept, in the order it came."""
-        return pa.concat_tables([table for table, _ in self.held]) if self.held else pa.table({})
+        """What is kept, in the order it came; a column that only some rows have is missing in the others.
+
+        Raises:
+            UserError: a column is of types that do not go together.
+        """
+        try:
+            return pa.concat_tables([table for table, _ in self.held], promote_options="permissive") if self.held else pa.table({})
+        except pa.ArrowException as error:
+            raise UserError(f"rows of one window have a column of different types: {' '.join(str(error).split())[:200]}") from None
 
     def digest(self) -> str:
         """Of what is kept, and of how many rows there were."""

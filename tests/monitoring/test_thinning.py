@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipeline.errors import UserError
 from pipeline.monitoring.thinning import Thinned
 
 
@@ -38,3 +39,13 @@ def test_each_thinning_halves():
     kept = thinned(10_000, 10_000)
     kept.thin()
     assert 4700 < kept.rows < 5300
+
+
+def test_a_column_that_only_some_rows_have_is_missing_in_the_others():
+    kept = Thinned(10)
+    for table in (pa.table({"x": ["a"]}), pa.table({"x": ["b"], "y": ["c"]})):
+        kept.add(table, np.zeros(1, np.uint64))
+    assert kept.table().to_pydict() == {"x": ["a", "b"], "y": [None, "c"]}
+    kept.add(pa.table({"x": [[1.0]]}), np.zeros(1, np.uint64))
+    with pytest.raises(UserError, match="rows of one window have a column of different types"):
+        kept.table()
