@@ -27,6 +27,7 @@ from pipeline.monitoring.wording import categories, figures, listed, numbers, pe
 BreakKind = Literal[
     "missing column",
     "text instead of numbers",
+    "unreadable values",
     "swapped columns",
     "unit change",
     "stuck sensor",
@@ -36,6 +37,7 @@ BreakKind = Literal[
     "new categories",
 ]
 
+UNSEEN: BreakKind = "new categories"  # it may as well be real
 _CHANCE = 1e-6  # a break is named where chance leaves such a trace less often than this
 _VALUES = 20  # distinct values (Simpson's effective number) from which on a column is taken for a measured quantity
 
@@ -49,7 +51,22 @@ class Break:
     sentence: str
 
 
-def find(reference: pd.DataFrame, current: pd.DataFrame, kinds: Mapping[str, Kind], drifted: Collection[str]) -> list[Break]:
+@dataclass(frozen=True)
+class Lost:
+    """Values of a column that came and could not be read, which therefore are missing: of how many rows, why, and one of them."""
+
+    rows: int
+    why: str
+    example: str
+
+
+def find(
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    kinds: Mapping[str, Kind],
+    drifted: Collection[str],
+    lost: Mapping[str, Lost] | None = None,
+) -> list[Break]:
     """Returns the breaks of a window: swapped columns, then missing ones, then the others in the order of the columns.
 
     Only columns that drifted, are missing or hold one value are looked at, and never the model's prediction; of two swapped
@@ -59,10 +76,14 @@ def find(reference: pd.DataFrame, current: pd.DataFrame, kinds: Mapping[str, Kin
         reference: (N, columns) and current: (n, columns), rows in the order of time; as in `windows.Window.frame`.
         kinds: how each watched column is compared; a column that the reference lacks is passed over.
         drifted: names of the columns whose distance is above its threshold.
+        lost: by column what came and could not be read: these are not told as missing.
     """
+    lost = lost or {}
     watched = {name: kind for name, kind in kinds.items() if name in reference and name != PREDICTION}
-    found = [one for name in watched if (one := _gone(name, reference[name], current.get(name), len(current)))]
-    gone = {name for one in found for name in one.columns}
+    found = [one for name in watched if name in lost and (one := _unreadable(name, lost[name], len(current)))]
+    unread = {name for one in found for name in one.columns}
+    found += [one for name in watched if name not in unread and (one := _gone(name, reference[name], current.get(name), len(current)))]
+    gone = {name for one in found for name in one.columns if name not in unread or current[name].isna().all()}
     left = {name: kind for name, kind in watched.items() if name not in gone and name in current and len(current) >= FEWEST}
     looked = {name: kind for name, kind in left.items() if name in drifted or _constant(current[name])}
     numeric = {name: (numbers(reference[name]), numbers(current[name])) for name, kind in left.items() if kind == "number"}
@@ -70,9 +91,10 @@ def find(reference: pd.DataFrame, current: pd.DataFrame, kinds: Mapping[str, Kin
     moved = {name for one in swapped for name in one.columns}
     for name, kind in looked.items():
         if kind == "number":
-            found += _of_number(name, current[name], *numeric[name], swapped=name in moved)
+            more = _of_number(name, current[name], *numeric[name], swapped=name in moved)
         else:
-            found += _of_category(name, reference[name], current[name], swapped=name in moved)
+            more = _of_category(name, reference[name], current[name], swapped=name in moved)
+        found += [one for one in more if one.kind != "missing values" or name not in unread]
     return swapped + found
 
 
@@ -88,6 +110,15 @@ def _gone(name: str, old: pd.Series, now: pd.Series | None, rows: int) -> Break 
             "missing column", (name,), f"{name} is missing in all rows ({percent(float(old.isna().sum()) / max(len(old), 1))} before)"
         )
     return None
+
+
+def _unreadable(name: str, lost: Lost, rows: int) -> Break | None:
+    """From one in fifty rows on; a few odd entries are in most data."""
+    if lost.rows < 0.02 * rows:
+        return None
+    return Break(
+        "unreadable values", (name,), f"{name} is {lost.why} in {percent(lost.rows / rows)} of rows, such as {quoted(lost.example)}"
+    )
 
 
 def _constant(column: pd.Series) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline.config import MonitorParams
+from pipeline.monitoring.breaks import UNSEEN
 from pipeline.monitoring.judgement import Judge
 from pipeline.monitoring.reference import Reference
 from pipeline.monitoring.windows import Window
@@ -103,9 +104,18 @@ def retrain(judged: Sequence[Found], since: Found | None) -> Found:
         why = f"the loss has risen by {rise:.0%} ({decayed[-1]['window']})"
     else:
         why = f"columns that the model uses have changed since {first['window']}"
+    if all(broken := [_broken(one) for one in decayed or [last]]):
+        return {"suggested": False, "why": f"{why}, but the data are broken: {broken[-1]}; mend that first"}
     why += f"; {labelled:,} labelled rows have come since" if labelled else "; no label has come since: gather them first"
     told = {"suggested": bool(labelled or decayed), "from": first["window"], "to": last["window"], "rows": labelled, "why": why}
     return told | {"start": first["start"], "end": last["end"]}
+
+
+def _broken(window: Found) -> str:
+    """What is broken in columns that the model uses: trained on that, a model learns the fault.  New categories may be real."""
+    harmful = {one["column"] for one in window.get("measures") or [] if one["drifted"] and one["harmful"]}
+    broken = [one for one in window.get("breaks") or [] if one["kind"] != UNSEEN and harmful & set(one["columns"])]
+    return str(broken[0]["sentence"]) if broken else ""
 
 
 def measured(judge: Judge, windows: Sequence[Window]) -> Found | None:

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline import files
 from pipeline.data import quality_page
 from pipeline.evaluation.wording import capital, word
+from pipeline.monitoring.breaks import UNSEEN
 from pipeline.monitoring.page_figures import Known, cut, day, picture, rise, seen, strip, timeline
 
 MOST_SECTIONS = 60  # windows of which each has a section; of more, those that are not ok and the newest ones
@@ -19,7 +20,6 @@ NEWEST = 30
 MOST_MEASURES, MOST_PICTURES = (18, 4), (4, 0)  # in a section: of the newest windows, of older ones
 MOST_QUIET, MOST_SENTENCES = (18, 0), (8, 3)
 SPANS = re.compile(r"(?:1 )?(hour|day|week|month|quarter|year)s?")
-UNSEEN = "new categories"  # the kind of break that may as well be real
 MARKS = {"ok": "●", "drift": "▲", "decay": "■", "insufficient data": "○"}
 
 

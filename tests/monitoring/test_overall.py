@@ -54,3 +54,15 @@ def test_training_again_takes_the_rows_since_the_change():
     unlabelled = [window("drift", 0, labelled=0)]
     assert not overall.retrain(unlabelled, unlabelled[0])["suggested"]
     assert "gather them first" in overall.retrain(unlabelled, unlabelled[0])["why"]
+
+
+def test_nobody_is_told_to_train_on_broken_rows():
+    measure = {"column": "age", "drifted": True, "harmful": True}
+    fault = {"kind": "unit change", "columns": ["age"], "sentence": "age is about 12 times the usual values"}
+    broken = windows("oox")
+    broken[2] |= {"breaks": [fault], "measures": [measure]}
+    told = overall.retrain(broken, broken[2])
+    assert (told["suggested"], told["why"].partition(", but ")[2]) == (False, f"the data are broken: {fault['sentence']}; mend that first")
+    for harmless in ({"breaks": [fault | {"kind": "new categories"}]}, {"measures": [measure | {"harmful": False}]}):
+        assert overall.retrain([broken[2] | harmless], broken[2])["suggested"]
+    assert overall.retrain([*broken, window("decay", 3)], broken[2])["suggested"]
