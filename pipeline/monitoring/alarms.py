@@ -167,7 +167,7 @@ def verdict(
     observed = tuple(_observe(measure, reference, current) for measure in thresholds.measures)
     drift = any(one.drifted and one.harmful for one in observed)
     decay, reason = None, "no labels: decay not judged"
-    if losses is not None and reference_losses is not None:
+    if losses is not None and reference_losses is not None and not np.isnan(losses).all():
         labelled, known = ~np.isnan(losses), ~np.isnan(reference_losses)
         short = lacking(int(known.sum()), int(labelled.sum()), groups[labelled]) if known.any() else "no loss of the reference is known"
         reason = f"decay not judged, of labelled rows: {short}" if short else ""
@@ -229,6 +229,6 @@ def _observe(measure: Threshold, reference: pd.DataFrame, current: pd.DataFrame)
 
 def _shortage(rows: int, groups: int) -> str:
     """What is lacking for a judgement; empty when nothing is."""
-    lacking = [f"{rows} rows, at least {FEWEST_ROWS} needed"] if rows < FEWEST_ROWS else []
-    lacking += [f"{groups} groups, at least {FEWEST_GROUPS} needed"] if groups < FEWEST_GROUPS else []
+    lacking = [f"{rows} row{'s' * (rows != 1)}, at least {FEWEST_ROWS} needed"] if rows < FEWEST_ROWS else []
+    lacking += [f"{groups} group{'s' * (groups != 1)}, at least {FEWEST_GROUPS} needed"] if groups < FEWEST_GROUPS else []
     return "; ".join(lacking)

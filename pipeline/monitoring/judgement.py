@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from pipeline.monitoring.evidently_report import Report, write_report
 from pipeline.monitoring.power import FalseAlarms, Power
 from pipeline.monitoring.reference import Reference
 from pipeline.monitoring.windows import PREDICTION, Window
+from pipeline.monitoring.wording import listed
 
 STEP = 1.15  # sizes of windows for which thresholds are learnt lie so far apart; within it, the smaller one serves (a little cautious)
 FEWEST = 30  # labelled rows for a metric
@@ -35,7 +36,7 @@ UNCHANGED = "nothing changed that matters"  # as `changes.describe` says it
 class Asked:
     """A window to be judged: its rows, and what is known of where they come from.
 
-    rows: how many came, of which `refused` are not answered; unread: values of no use; unknown: labels that are no class.
+    rows: how many came, of which `refused` are not answered; unread: values of no use, `lost` by column; unknown: labels that are no class.
     against: the rows to compare with where they are not all of the reference.
     """
 
@@ -51,6 +52,7 @@ class Asked:
     absent: Sequence[str] = ()
     notes: Sequence[str] = ()
     against: Window | None = None
+    lost: Mapping[str, breaks.Lost] = field(default_factory=dict)
 
 
 class Judge:
@@ -100,7 +102,7 @@ class Judge:
             )
         found = self._about(asked, window) | self._verdict(verdict, asked)
         measures = verdict.measures if verdict else ()
-        found |= self._explained(reference, window, frame, measures, asked)
+        found |= self._explained(reference, window, frame, measures, asked, found)
         if found["cleared"]:
             found["sentences"].append("the labels rule out that the loss has risen by what matters: this drift raises no alarm")
         found |= self._performance(asked.window)
@@ -216,10 +218,10 @@ class Judge:
         return told | {"cleared": verdict.state == "drift" and cleared(verdict.decay), "measures": measures}
 
     def _explained(
-        self, reference: Window, window: Window, frame: Any, measures: Sequence[alarms.Observed], asked: Asked
+        self, reference: Window, window: Window, frame: Any, measures: Sequence[alarms.Observed], asked: Asked, told: Mapping[str, Any]
     ) -> dict[str, Any]:
         drifted = {one.column for one in measures if one.drifted}
-        broken = breaks.find(reference.frame, frame, self.kinds, drifted)
+        broken = breaks.find(reference.frame, frame, self.kinds, drifted, asked.lost)
         described = changes.describe(
             reference.frame,
             frame,
@@ -238,9 +240,12 @@ class Judge:
         if asked.rows and asked.refused:
             sentences.append(f"{asked.refused / max(len(asked.window), 1):.1%} of the rows are refused by the package")
         if asked.unknown:
-            sentences.append(f"{asked.unknown:,} labels are none of the model's classes")
+            sentences.append(_unknown(asked.unknown, self.fitted.target.classes))
+        headline = described.headline
+        if told["state"] == "insufficient data" and not broken and headline.startswith(UNCHANGED):
+            headline = "nothing was found, in too few rows to say that nothing changed" if measures else "too little came to be judged"
         return {
-            "headline": described.headline,
+            "headline": headline,
             "sentences": sentences,
             "breaks": [asdict(one) | {"columns": list(one.columns)} for one in broken],
             "pictures": [asdict(one) for one in described.pictures],
@@ -258,7 +263,7 @@ class Judge:
             what = "change of " * (self.fitted.task == "forecast") + self.fitted.target.column
             told = [*told, "mean {} is {:.3g} where the model expects {:.3g}".format(what, *means)]
         rise = found["decay"]["difference"] / found["decay"]["reference_loss"] if found["decay"]["reference_loss"] else math.inf
-        return {"headline": f"the loss has risen by {rise:.0%}{', ' if same else ': '}{why}", "sentences": told}
+        return {"headline": f"the loss has risen by {rise:.0%}{', ' if same else ': '}{why}", "sentences": list(dict.fromkeys(told))}
 
     def _performance(self, window: Window) -> dict[str, Any]:
         """The metric where labels are known, and what it is thought to be without them."""
@@ -339,8 +344,17 @@ def words(found: Mapping[str, Any]) -> str:
         f"{m['column']}{' (missing)' if m['aspect'] == 'missing' else ''}" for m in found["measures"] if m["drifted"] and m["harmful"]
     ]
     decay = found["decay"]
-    loss = "loss {:+.1%} [{:+.1%}, {:+.1%}]".format(*_relative(decay)) if decay else found["reason"]
-    return "; ".join(part for part in [*([f"drift in {', '.join(drifted)}"] if drifted else []), loss] if part)
+    told = [f"drift in {', '.join(drifted)}" if drifted else "", found["reason"]]
+    told += ["loss {:+.1%} [{:+.1%}, {:+.1%}]".format(*_relative(decay))] if decay else []
+    told += [f"{found['unknown_labels']:,} labels cannot be read"] if found["unknown_labels"] else []
+    return "; ".join(part for part in told if part)
+
+
+def _unknown(labels: int, classes: Sequence[str]) -> str:
+    """Labels that cannot be read; a number's model has no classes."""
+    if not classes:
+        return f"{labels:,} labels are no numbers"
+    return f"{labels:,} labels are none of the model's classes{f' ({listed(classes)})' if len(classes) <= 5 else ''}"
 
 
 def _relative(decay: Mapping[str, Any]) -> tuple[float, ...]:

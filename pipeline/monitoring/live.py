@@ -112,7 +112,7 @@ def judged(
             end = datetime.fromisoformat(one.end) if one.end else None
             reports.append(workspace.Run(f"{about['version']} {one.name}", end, report.snapshots))
     windows = sorted((one["found"] for one in found.values()), key=lambda one: (one["start"] or "", one["window"]))
-    measured = overall.measured(judge, list(last.values())) if last else files.read_json(folder / SUMMARY)["measured"] if found else None
+    measured = overall.measured(judge, list(last.values())) if last else _measured(folder / SUMMARY)
     every_told = monitor.window if isinstance(monitor.window, str) else f"{monitor.window:,} rows"
     summary = overall.summary(
         windows, model=about, source=str(source.place), every=every_told, reference=model.reference, monitor=monitor, measured=measured
@@ -147,7 +147,7 @@ def _pending(model: Watched, child: Standby, version: str, source: Source, monit
 
 
 def _asked(one: Pending, rows: Rows) -> Asked:
-    told: dict[str, Any] = {"refused": rows.refused, "unread": rows.unread, "unknown": rows.unknown}
+    told: dict[str, Any] = {"refused": rows.refused, "unread": rows.unread, "unknown": rows.unknown, "lost": rows.lost}
     notes = [*rows.notes, *([f"the log does not hold {', '.join(rows.hidden)}"] if rows.hidden else [])]
     return Asked(one.name, "production", rows.window, rows.rows, one.start, one.end, absent=rows.absent, notes=notes, **told)
 
@@ -156,6 +156,11 @@ def _earlier(folder: Path, kind: Mapping[str, Any]) -> dict[str, dict[str, Any]]
     """Windows of this kind that earlier calls have judged, by name; those that the log no longer holds among them."""
     told = {file.parent.name: files.read_json(file) for file in sorted(folder.glob(f"*/{JUDGED}")) if not file.parent.name.startswith(".")}
     return {name: one for name, one in told.items() if one["kind"] == kind}
+
+
+def _measured(file: Path) -> Any:
+    """What an earlier call has measured; nothing where one was cut off before it wrote its summary."""
+    return files.read_json(file)["measured"] if file.exists() else None
 
 
 def _tell(about: Mapping[str, str], summary: Mapping[str, Any], keys: Mapping[str, str], file: Path) -> None:

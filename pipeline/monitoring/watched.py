@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +18,7 @@ from pipeline.data.fitted import Preprocessor
 from pipeline.data.frozen import Frozen
 from pipeline.errors import UserError
 from pipeline.monitoring import embedding, windows
+from pipeline.monitoring.breaks import Lost
 from pipeline.monitoring.outcomes import of_labels
 from pipeline.monitoring.reference import HEAVY_MOST, Reference
 from pipeline.monitoring.windows import Window
@@ -31,9 +33,9 @@ BLOCK = 65_536  # rows that are cleaned at once
 class Rows:
     """The rows of one window, ready to be judged.
 
-    rows: how many came; refused: of those, not answered; unread: values that are none of their column's type; unknown: labels that
-    are none of the model's classes.  absent: columns of the model that did not come, which count as wholly missing; hidden: those
-    that the log may not have.
+    rows: how many came; refused: of those, not answered; unread: values that are none of their column's type, `lost` by column;
+    unknown: labels that are none of the model's classes.  absent: columns of the model that did not come, which count as wholly
+    missing; hidden: those that the log may not have.
     """
 
     window: Window
@@ -44,6 +46,7 @@ class Rows:
     absent: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    lost: Mapping[str, Lost] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Watched:
         raw, answer = _opened(raw, self.fitted), answers.to_pandas()
         outputs = packaging.outputs(self.fitted, answer)
         fine = packaging.answered(answer, outputs) & windows.finite(outputs)
-        clean, unread = self.cleaned(raw)
+        clean, lost = self.cleaned(raw)
         target, unknown = of_labels(labels, self.fitted, len(clean))
         clean[self.fitted.target.column] = target
         found = windows.window(clean, np.where(fine if outputs.ndim == 1 else fine[:, None], outputs, np.nan), self.fitted, group=None)
@@ -107,19 +110,30 @@ class Watched:
             except fresh.PackageError as error:
                 raise self.failed(error) from None
             found = windows.with_columns(found, columns)
-        return Rows(found, len(raw), int((~fine).sum()), unread, unknown, self.absent(raw.column_names))
+        unread = sum(one.rows for one in lost.values())
+        return Rows(found, len(raw), int((~fine).sum()), unread, unknown, self.absent(raw.column_names), lost=lost)
 
-    def cleaned(self, raw: pa.Table) -> tuple[pd.DataFrame, int]:
-        """The clean columns of raw rows, those that did not come missing, and how many values are none of their column's type."""
-        there = set(raw.column_names)
-        unread, parts = 0, []
+    def cleaned(self, raw: pa.Table) -> tuple[pd.DataFrame, dict[str, Lost]]:
+        """The clean columns of raw rows, those that did not come missing, and by column what came and could not be read."""
+        there, parts = set(raw.column_names), []
         for at in range(0, len(raw), BLOCK):
-            odd: dict[str, np.ndarray] = {}
-            some = self.frozen.arrow(raw.slice(at, BLOCK), there, odd)
-            unread += int(sum(values.sum() for values in odd.values()))
-            parts.append(self.frozen.cleaned(some))
-        clean = pa.Table.from_batches(parts) if parts else pa.Table.from_batches([self.frozen.cleaned(self.frozen.empty)])
-        return clean.to_pandas(), unread
+            parts.append(self.frozen.cleaned(self.frozen.arrow(raw.slice(at, BLOCK), there, odd={})))
+        clean = pa.Table.from_batches(parts or [self.frozen.cleaned(self.frozen.empty)]).to_pandas()
+        return clean, self._lost(raw, clean)
+
+    def _lost(self, raw: pa.Table, clean: pd.DataFrame) -> dict[str, Lost]:
+        """By column of numbers or dates the values that came and are missing among the clean ones."""
+        found = dict[str, Lost]()
+        for name in raw.column_names:
+            kind = self.written.get(name, {}).get("kind")
+            if kind not in ("number", "datetime") or name not in clean or not (missing := clean[name].isna().to_numpy()).any():
+                continue
+            values = raw[name].filter(pa.array(missing)).to_pandas().dropna()
+            texts = values.astype(str).str.strip()
+            texts = texts[~texts.isin(["", *self.frozen.missing[name]])]
+            if len(texts):
+                found[name] = Lost(len(texts), _why(kind, texts.iloc[0]), texts.iloc[0])
+        return found
 
     def absent(self, there: Collection[str]) -> tuple[str, ...]:
         """The model's columns that are not made of these raw ones alone."""
@@ -128,6 +142,15 @@ class Watched:
     def failed(self, error: fresh.PackageError) -> UserError:
         """The error of the package's process, as a line."""
         return UserError(f"{self.package.folder}: the model's process failed: {(str(error).splitlines() or [''])[-1]}")
+
+
+def _why(kind: str, example: str) -> str:
+    if kind == "datetime":
+        return "no date as the model's data write it"
+    try:
+        return "out of range" if math.isfinite(float(example)) else "no number"
+    except ValueError:
+        return "no number"
 
 
 def _opened(raw: pa.Table, fitted: Preprocessor) -> pa.Table:

@@ -187,3 +187,20 @@ def test_any_frame_is_looked_at(reference, rows):
             assert all(one.sentence for one in found(old, frame))
     mixed = pd.DataFrame({"region": [1, "1", None, 2.5, True] * 5}, dtype=object)
     assert isinstance(breaks.find(mixed, mixed, {"region": "category"}, ["region"]), list)
+
+
+def test_what_came_and_could_not_be_read_is_not_told_as_missing(reference):
+    current = people(1)
+    current.loc[: ROWS // 4 - 1, "age"] = np.nan
+    drifted = set(current)
+    kinds = {"age": "number"}
+
+    def told(lost):
+        return [(one.kind, one.sentence) for one in breaks.find(reference, current, kinds, drifted, lost)]
+
+    assert [kind for kind, _ in told({})] == ["missing values"]
+    quarter = breaks.Lost(ROWS // 4, "no number", "34 years")
+    assert told({"age": quarter}) == [("unreadable values", "age is no number in 25% of rows, such as '34 years'")]
+    assert [kind for kind, _ in told({"age": breaks.Lost(2, "no number", "?")})] == ["missing values"]
+    current["age"] = np.nan
+    assert [kind for kind, _ in told({"age": breaks.Lost(ROWS, "no number", "x")})] == ["unreadable values"]

@@ -14,6 +14,7 @@ from conftest import purchases
 from served import environment
 
 from pipeline.config import MonitorParams
+from pipeline.errors import UserError
 from pipeline.monitoring import live
 
 pytestmark = pytest.mark.slow
@@ -153,3 +154,32 @@ def test_no_rows_is_no_window(package, tmp_path, monkeypatch):
     found = watch(package, Path("none.csv"), tmp_path / "out")
     assert found["state"] == "insufficient data"
     assert not found["alarmed"]
+
+
+def test_values_that_cannot_be_read_and_too_few_rows_are_told_so(package, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "deliveries"
+    folder.mkdir()
+    usual(5, 3).to_csv(folder / "1-few.csv", index=False)
+    rows = usual(400, 4)
+    rows.assign(age=rows["age"].astype(str) + " years").to_csv(folder / "2-text.csv", index=False)
+    few, text = watch(package, folder, tmp_path / "out")["windows"]
+    assert (few["state"], few["headline"]) == ("insufficient data", "too little came to be judged")
+    assert [(one["kind"], one["columns"]) for one in text["breaks"]] == [("unreadable values", ["age"])]
+    assert "age is no number in 100% of rows, such as" in text["headline"]
+    assert text["unread"] == 400
+
+
+def test_a_call_that_was_cut_off_before_its_summary_is_made_good(package, deliveries, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    whole = watch(package, deliveries, tmp_path / "out")
+    (tmp_path / "out" / live.SUMMARY).unlink()
+    again = watch(package, deliveries, tmp_path / "out")
+    assert (again["fresh"], again["windows"]) == ([], json.loads(json.dumps(whole["windows"])))
+
+
+def test_a_file_of_another_table_is_named(package, deliveries, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (deliveries / "9-other.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(UserError, match=r"9-other\.csv: none of the model's columns; expected .*, found x, y"):
+        watch(package, deliveries, tmp_path / "out")
