@@ -6,7 +6,7 @@ No labels are sent: what came true stands in the rows that came later.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -29,6 +29,7 @@ from pipeline.data.starts import find, ticks
 from pipeline.errors import UserError
 from pipeline.inference_log import reading
 from pipeline.monitoring import periods, windows
+from pipeline.monitoring.breaks import Lost
 from pipeline.monitoring.forecasts import MOST
 from pipeline.monitoring.from_files import named
 from pipeline.monitoring.from_log import INPUT, OUTPUT
@@ -80,7 +81,7 @@ class _Steps:
     """Rows of whole series, each step once (the last one that came), in the order of series and time.
 
     raw: as they came; place: (steps,) each step's row in it; files: (steps,) where it came from; time: (steps,); series: (steps,)
-    codes; clean: the model's columns (steps,); unread: (steps,) values that are none of their column's type.
+    codes; clean: the model's columns (steps,); lost: by column what came and could not be read; timeless: rows without a time.
     """
 
     forecast: Forecast
@@ -90,7 +91,7 @@ class _Steps:
     time: pd.Series
     series: np.ndarray
     clean: pd.DataFrame
-    unread: int
+    lost: Mapping[str, Lost]
     timeless: int
 
     @classmethod
@@ -100,10 +101,10 @@ class _Steps:
         frame["place"] = np.arange(len(raw))
         known = frame.dropna(subset="time").drop_duplicates(["series", "time"], keep="last").sort_values(["series", "time"], kind="stable")
         place = known["place"].to_numpy()
-        clean, unread = model.cleaned(raw.select([name for name in model.fitted.raw_columns if name in raw.column_names]).take(place))
+        clean, lost = model.cleaned(raw.select([name for name in model.fitted.raw_columns if name in raw.column_names]).take(place))
         series = pd.factorize(known["series"], sort=True)[0]
         timeless = int(frame["time"].isna().sum())
-        return cls(forecast, raw, place, files[place], known["time"].reset_index(drop=True), series, clean, unread, timeless)
+        return cls(forecast, raw, place, files[place], known["time"].reset_index(drop=True), series, clean, lost, timeless)
 
     @property
     def dated(self) -> bool:
@@ -200,7 +201,7 @@ class _Answer:
             outputs = packaging.outputs(fitted, pa.concat_tables(answers, promote_options="permissive").to_pandas())
         window = _window(self.model, steps.clean, seen, steps.truth(some), outputs, steps.series[steps.origins[some]], steps.ticks)
         notes = (f"{steps.timeless:,} rows have no {steps.forecast.time}, so they are no steps",) if steps.timeless else ()
-        return Rows(window, len(self.some), unread=steps.unread, absent=self.model.absent(there), notes=notes)
+        return Rows(window, len(self.some), absent=self.model.absent(there), notes=notes, lost=steps.lost)
 
 
 def _window(
@@ -369,12 +370,11 @@ class _Load:
         seen = np.stack([one.seen for one in some]) if some else np.empty((0, forecast.look_back), np.int64)
         outputs = np.stack([one.outputs for one in some]) if some else np.empty(shape)
         truth = _truth(self.steps, some, forecast)
-        clean, unread = self.model.cleaned(came.select([INPUT + name for name in there]).rename_columns(there))
+        clean, lost = self.model.cleaned(came.select([INPUT + name for name in there]).rename_columns(there))
         moments = ticks(_keys(came, self.model, INPUT)["time"])
         series = pd.factorize(np.array([one.series for one in some], dtype=object))[0]
         window = _window(self.model, clean, seen, truth, outputs, series, moments)
-        absent = self.model.absent(there)
-        return Rows(window, self.count, unread=unread, hidden=absent)
+        return Rows(window, self.count, hidden=self.model.absent(there), lost=lost)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ UNCHANGED = "nothing changed that matters"  # as `changes.describe` says it
 class Asked:
     """A window to be judged: its rows, and what is known of where they come from.
 
-    rows: how many came, of which `refused` are not answered; unread: values of no use, `lost` by column; unknown: labels that are no class.
+    rows: how many came, of which `refused` are not answered; lost: by column, values of no use; unknown: labels that are no class.
     against: the rows to compare with where they are not all of the reference.
     """
 
@@ -47,7 +47,6 @@ class Asked:
     start: str | None = None
     end: str | None = None
     refused: int = 0
-    unread: int = 0
     unknown: int = 0
     absent: Sequence[str] = ()
     notes: Sequence[str] = ()
@@ -201,7 +200,7 @@ class Judge:
             "groups": len(np.unique(window.groups)),
             "sampled": len(window),
             "refused": asked.refused,
-            "unread": asked.unread,
+            "unread": sum(one.rows for one in asked.lost.values()),
             "unknown_labels": asked.unknown,
             "labelled": int(known.sum()) if asked.rows == len(window) else round(asked.rows * float(known.mean())) if len(known) else 0,
             "notes": list(asked.notes),

@@ -147,7 +147,7 @@ def _pending(model: Watched, child: Standby, version: str, source: Source, monit
 
 
 def _asked(one: Pending, rows: Rows) -> Asked:
-    told: dict[str, Any] = {"refused": rows.refused, "unread": rows.unread, "unknown": rows.unknown, "lost": rows.lost}
+    told: dict[str, Any] = {"refused": rows.refused, "unknown": rows.unknown, "lost": rows.lost}
     notes = [*rows.notes, *([f"the log does not hold {', '.join(rows.hidden)}"] if rows.hidden else [])]
     return Asked(one.name, "production", rows.window, rows.rows, one.start, one.end, absent=rows.absent, notes=notes, **told)
 

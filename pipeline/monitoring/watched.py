@@ -33,7 +33,7 @@ BLOCK = 65_536  # rows that are cleaned at once
 class Rows:
     """The rows of one window, ready to be judged.
 
-    rows: how many came; refused: of those, not answered; unread: values that are none of their column's type, `lost` by column;
+    rows: how many came; refused: of those, not answered; lost: by column, values that are none of their column's type;
     unknown: labels that are none of the model's classes.  absent: columns of the model that did not come, which count as wholly
     missing; hidden: those that the log may not have.
     """
@@ -41,12 +41,16 @@ class Rows:
     window: Window
     rows: int
     refused: int = 0
-    unread: int = 0
     unknown: int = 0
     absent: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     lost: Mapping[str, Lost] = field(default_factory=dict)
+
+    @property
+    def unread(self) -> int:
+        """Values that came and could not be read."""
+        return sum(one.rows for one in self.lost.values())
 
 
 @dataclass(frozen=True)
@@ -110,8 +114,7 @@ class Watched:
             except fresh.PackageError as error:
                 raise self.failed(error) from None
             found = windows.with_columns(found, columns)
-        unread = sum(one.rows for one in lost.values())
-        return Rows(found, len(raw), int((~fine).sum()), unread, unknown, self.absent(raw.column_names), lost=lost)
+        return Rows(found, len(raw), int((~fine).sum()), unknown, self.absent(raw.column_names), lost=lost)
 
     def cleaned(self, raw: pa.Table) -> tuple[pd.DataFrame, dict[str, Lost]]:
         """The clean columns of raw rows, those that did not come missing, and by column what came and could not be read."""
