@@ -1,3 +1,5 @@
+"""The whole audit of a few tables; tests/data/leakage/test_study.py counts how often it is right, over many."""
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from pipeline.data.leakage.page import page
 from pipeline.data.schema import Column, Schema
 from pipeline.data.splitting import SIDE, marked
 
-SEEDS = range(100)
+SEEDS = range(3)
 
 
 def plain(seed, task="regression"):
@@ -84,36 +86,16 @@ def entity(frame, rng):
 LEAKS = (target_copy, sum_identity, product, exact_copies, near_copies, entity)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("leak", LEAKS)
 def test_a_planted_leak_is_named_for_every_seed(leak):
-    missed = []
-    for seed in SEEDS:
-        frame, key = leak(*plain(seed))
-        if key not in named(audited(frame)):
-            missed.append(seed)
-    print(f"{leak.__name__}: named in {len(SEEDS) - len(missed)} of {len(SEEDS)} tables")
-    assert missed == []
+    made = [leak(*plain(seed)) for seed in SEEDS]
+    assert [seed for seed, (frame, key) in zip(SEEDS, made, strict=True) if key not in named(audited(frame))] == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("task", ["regression", "binary"])
 @pytest.mark.parametrize("strategy", ["random", "time"])
 def test_nothing_is_named_where_nothing_leaks(task, strategy):
-    false = {seed: told for seed in SEEDS if (told := named(audited(plain(seed, task)[0], task, strategy=strategy)))}
-    print(f"{task}, {strategy}: named falsely in {len(false)} of {len(SEEDS)} tables")
-    assert false == {}
-
-
-@pytest.mark.parametrize("leak", LEAKS)
-def test_a_planted_leak_is_named(leak):
-    frame, key = leak(*plain(0))
-    assert key in named(audited(frame))
-
-
-@pytest.mark.parametrize("task", ["regression", "binary"])
-def test_nothing_is_named_in_a_plain_table(task):
-    assert named(audited(plain(0, task)[0], task)) == set()
+    assert {seed: told for seed in SEEDS if (told := named(audited(plain(seed, task)[0], task, strategy=strategy)))} == {}
 
 
 @pytest.mark.parametrize("seed", range(5))
