@@ -200,7 +200,7 @@ def test_forced_repro_gives_the_same_bytes(copied):
         return {k: v for k, v in copied.bytes(*folders, without=without).items() if k.split("/")[-1] not in kept}
 
     before = state()
-    copied.dvc("repro", "-f")
+    copied.dvc("repro", "-f", "register")
     assert state() == before
 
 

@@ -71,7 +71,7 @@ def test_the_steps_fetch_run_and_compare_a_changed_branch(copied, tmp_path):
     copied.dvc("remote", "add", "--default", "storage", str(remote))
     copied.dvc("push", "--quiet")
     copied.run("git", "checkout", "-q", "-b", "branch")
-    copied.write_params({**copied.params, "train": {**copied.params["train"], "epochs": 2}})
+    copied.write_params({**copied.params, "train": {**copied.params["train"], "epochs": 2}, "tune": {"trials": 0}})
     shutil.rmtree(at / ".dvc" / "cache")  # as on a fresh machine
     shutil.rmtree(at / "reports")
     summary = tmp_path / "summary.md"

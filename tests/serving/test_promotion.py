@@ -34,7 +34,8 @@ def two(finished, tmp_path_factory):
     again = copy.copy(finished)
     again.folder = tmp_path_factory.mktemp("two") / "repository"
     shutil.copytree(finished.folder, again.folder, symlinks=True)
-    again.write_params(again.params | {"seed": 2, "register": {"name": "small", "accept": ["first"]}, "serve": {"reload": 0.5}})
+    other = {"train": {**again.params["train"], "learning_rate": 0.02}, "tune": {"trials": 0}}
+    again.write_params(again.params | other | {"register": {"name": "small", "accept": ["first"]}, "serve": {"reload": 0.5}})
     again.dvc("repro", "register")
     told = json.loads(again.pipeline("versions", "--json").stdout)["versions"]
     assert [(one["number"], "champion" in one["aliases"]) for one in told] == [(2, False), (1, True)]
