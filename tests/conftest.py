@@ -16,7 +16,17 @@ from postgres import postgres  # noqa: F401  (a fixture)
 from pipeline import paths
 
 ROOT = Path(__file__).parents[1]
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # on busy cores, threads that wait for work would take the time of those that have some
 
+# Files that take a minute and more, by `make test` or `make check`, in the order in which they start: no worker should be left alone
+# with a long one at the end, and those that copy `finished` should not wait for who makes it.
+LONGEST = (
+    *("serving/test_serving", "promises/test_3_no_lost_run", "test_docs", "stages/test_register", "tuning/test_sweep", "test_walkthrough"),
+    *("tracking/test_servers", "promises/test_5_had_again", "data/leakage/test_study", "promises/test_4_alarms", "models/test_fit"),
+    *("monitoring/test_embedding", "proposing/test_first_run", "test_secrets", "test_dvc", "serving/test_killed", "test_end_to_end"),
+    *("serving/test_promotion", "test_workflow", "test_first_hour", "serving/test_fuzz", "monitoring/test_live", "batch/test_predicting"),
+    *("promises/test_2_no_skew", "test_api", "test_page", "test_extensions", "exporting/test_writing"),
+)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 SMALL = {
     "seed": 1,
@@ -31,6 +41,11 @@ SMALL = {
     "register": {"name": "small"},
     "monitor": {"window": 60},
 }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {ROOT / "tests" / f"{name}.py": at for at, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture
