@@ -15,13 +15,13 @@ run: $(READY)   ## build the environment and run the pipeline that params.yaml d
 	pipeline run
 
 test: $(READY)  ## build the environment and run the tests
-	python -m pytest -q -n 2 --dist loadfile
+	python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/requirements-check.lock.ready  ## lint, types and the slower tests
 	ruff check .
 	ruff format --check .
 	mypy pipeline
-	python -m pytest -q -m slow -n 2 --dist loadfile
+	python -m pytest -q -m slow -n 3 --dist loadfile --no-loadscope-reorder
 
 docs: $(VENV)/requirements-check.lock.ready  ## build the documentation as a site: open site/index.html
 	NO_COLOR=1 zensical build --strict --clean
