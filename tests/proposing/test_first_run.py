@@ -1,6 +1,7 @@
-"""From a file to a result: what `pipeline init` writes runs to its end as it is."""
+"""From a file to a result: what `pipeline init` writes runs to its end as it is, here with fewer trials than docs/how-to/own-csv.md has."""
 
 import json
+import re
 
 import pytest
 from conftest import purchases
@@ -17,6 +18,9 @@ def test_init_and_run_are_enough(tmp_path):
     assert "target    bought" in told
     assert "split     group by customer" in told
     assert repository.params["data"]["source"] == "shop.csv"
+    written = tmp_path / "params.yaml"
+    written.write_text(re.sub(r"^  trials: \d+", "  trials: 2", written.read_text(), flags=re.MULTILINE))
+    assert repository.params["tune"]["trials"] == 2
     assert "result    AUC" in repository.pipeline("run").stdout
     metrics = json.loads((tmp_path / "reports" / "evaluate" / "metrics.json").read_text())
     assert metrics
