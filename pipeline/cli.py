@@ -115,6 +115,7 @@ def main(quiet: bool, verbose: bool, debug: bool) -> None:
     `pipeline run` does it all; each stage can be run by itself.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "2")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads of boosting that wait would else keep a shared machine's cores busy
 
 
 for _commands in SECTIONS.values():

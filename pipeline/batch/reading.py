@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,44 +44,74 @@ class Long:
 
 
 def blocks(
-    source: Path, columns: Sequence[str], csv: CsvParams, size: int, shown: Step, *, needed: bool = True, long: Long | None = None
+    source: Path,
+    columns: Sequence[str],
+    csv: CsvParams,
+    size: int,
+    shown: Step,
+    *,
+    needed: bool = True,
+    long: Long | None = None,
+    unread: Callable[[str, UserError], None] | None = None,
 ) -> Generator[Block]:
     """The columns of the source's rows, at most `size` rows at a time and at least one block a part, perhaps an empty one.
 
     Args:
         needed: whether a column that is not there is an error; else it is left out.
         long: how long rows, one a time step, become one row a series, in the order of their ids; tables without its columns stay.
+        unread: is told of a part of several that cannot be read, by name; without it that is an error.
     """
     with engine() as backend, scratch() as workspace, _told(str(source)):
         home = archives.unpacked(source, workspace / "unpacked") or source
         parts = _parts(home)
         for part in parts:
             where = str(source) if len(parts) == 1 else str(source / part.relative_to(home))
-            with _told(where):
-                table = _table(backend, part, columns, csv, workspace / "part", where)
-                if long and {long.params.id, long.params.time} <= set(table.columns):
-                    inputs = dict.fromkeys([long.params.id, long.params.time, *(name for name in columns if name in table.columns)])
-                    found = series.gathered(backend, Source(table.select(list(inputs))), long.params, where, channels=long.channels)
-                    table = found.table.order_by(long.params.id)
-                    columns = list(dict.fromkeys([long.params.id, *columns]))
-                there = [*table.columns, *([SOURCE_FILE] if len(parts) > 1 else [])]
-                if needed and (missing := [name for name in columns if name not in there]):
-                    raise UserError(f"{where}: {missing_columns(missing, columns, there)}")
-                if not any(name in table.columns for name in columns):
-                    raise UserError(f"{where}: none of the model's columns; expected {listing(columns)}, found {listing(table.columns)}")
-                read = table.select([name for name in columns if name in table.columns])
-                if shown.drawn_live and len(parts) == 1:
-                    shown.total = int(backend.to_pyarrow(read.count()).as_py())
-                before = 0
-                batches = (pa.Table.from_batches([batch]) for batch in backend.to_pyarrow_batches(read, chunk_size=size))
-                first = next(batches, read.schema().to_pyarrow().empty_table())
-                for some in itertools.chain([first], batches):
-                    if SOURCE_FILE in columns and SOURCE_FILE not in read.columns:
-                        name = part.relative_to(home).as_posix()
-                        some = some.append_column(SOURCE_FILE, pa.repeat(pa.scalar(name), len(some)))
-                    yield Block(some, where, before)
-                    before += len(some)
+            name = part.relative_to(home).as_posix() if len(parts) > 1 else None
+            try:
+                with _told(where):
+                    table = _table(backend, part, columns, csv, workspace / "part", where)
+                    yield from _blocks(backend, table, columns, size, shown, where, name, needed=needed, long=long)
+            except UserError as error:
+                if unread is None or name is None:
+                    raise
+                unread(where, error)
             shutil.rmtree(workspace / "part", ignore_errors=True)
+
+
+def _blocks(
+    backend: Backend,
+    table: Any,
+    columns: Sequence[str],
+    size: int,
+    shown: Step,
+    where: str,
+    name: str | None,
+    *,
+    needed: bool,
+    long: Long | None,
+) -> Iterator[Block]:
+    """The blocks of a part, which has a name among several."""
+    if long and {long.params.id, long.params.time} <= set(table.columns):
+        inputs = dict.fromkeys([long.params.id, long.params.time, *(name for name in columns if name in table.columns)])
+        found = series.gathered(backend, Source(table.select(list(inputs))), long.params, where, channels=long.channels)
+        table = found.table.order_by(long.params.id)
+        columns = list(dict.fromkeys([long.params.id, *columns]))
+    there = [*table.columns, *([SOURCE_FILE] if name else [])]
+    if needed and (missing := [one for one in columns if one not in there]):
+        raise UserError(f"{where}: {missing_columns(missing, columns, there)}")
+    if not any(one in table.columns for one in columns):
+        raise UserError(f"{where}: none of the model's columns; expected {listing(columns)}, found {listing(table.columns)}")
+    read = table.select([one for one in columns if one in table.columns])
+    if shown.drawn_live and not name:
+        shown.total = int(backend.to_pyarrow(read.count()).as_py())
+    before = 0
+    batches = (pa.Table.from_batches([batch]) for batch in backend.to_pyarrow_batches(read, chunk_size=size))
+    first = next(batches, read.schema().to_pyarrow().empty_table())
+    for some in itertools.chain([first], batches):
+        if name and SOURCE_FILE in columns and SOURCE_FILE not in read.columns:
+            some = some.append_column(SOURCE_FILE, pa.repeat(pa.scalar(name), len(some)))
+        yield Block(some, where, before)
+        before += len(some)
 
 
 def missing_columns(names: Iterable[str], expected: Iterable[str], found: Iterable[str]) -> str:

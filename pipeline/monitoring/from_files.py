@@ -5,6 +5,7 @@ A window keeps a limited number of rows (`Watched.most`), drawn evenly; how many
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from pipeline.monitoring.thinning import Thinned
 from pipeline.monitoring.watched import BLOCK, Pending, Rows, Watched
 from pipeline.terminal.progress import Step
 
+log = logging.getLogger("pipeline")
 VALUES = 120_000_000  # held at once, over all windows
 
 
@@ -49,8 +51,15 @@ def of_files(
         raise UserError(f"{source}: windows of a {every} need monitor.time, the column that holds a row's time")
     group, target = model.reference.group, model.fitted.target.column
     wanted = list(dict.fromkeys([*model.fitted.raw_columns, target, *(name for name in (group, time) if name)]))
-    kept, spans = dict[str, Thinned](), dict[str, list[Any]]()
-    with closing(blocks(source, wanted, csv, BLOCK, Step("reading"), needed=False)) as read:
+    kept, spans, unread = dict[str, Thinned](), dict[str, list[Any]](), dict[str, str]()
+
+    def failed(where: str, error: UserError) -> None:
+        log.warning("%s; the other files are judged", error)
+        if every is None:
+            unread[named(where, source)] = f"the file cannot be read: {error}"
+            kept[named(where, source)], spans[named(where, source)] = Thinned(model.most), []
+
+    with closing(blocks(source, wanted, csv, BLOCK, Step("reading"), needed=False, unread=failed)) as read:
         for number, block in enumerate(read):
             for name, some, bounds in _windows_of(block.table, named(block.where, source), every, time, model, kept):
                 thinned = kept.setdefault(name, Thinned(model.most))
@@ -62,7 +71,7 @@ def of_files(
     pending = list[Pending]()
     for name in names[-latest:]:
         start, end = (periods.told(min(spans[name])), periods.told(max(spans[name]))) if spans[name] else (None, None)
-        pending.append(Pending(name, start, end, kept[name].digest(), _Answer(model, child, kept[name], target, group)))
+        pending.append(Pending(name, start, end, kept[name].digest(), _Answer(model, child, kept[name], target, group, unread.get(name))))
     return pending
 
 
@@ -114,6 +123,8 @@ class _Answer:
     kept: Thinned
     target: str
     group: str | None
+    unread: str | None
+    """Why there are no rows, where a file could not be read."""
 
     def __call__(self) -> Rows:
         table = self.kept.table()
@@ -128,5 +139,5 @@ class _Answer:
         labels = table[self.target] if self.target in table.column_names else None
         by = self.group if self.group in table.column_names else None
         found = self.model.rows(raw, pa.concat_tables(answers), labels, table[by] if by else None)
-        notes = () if not self.group or by else (f"rows are taken as independent: there is no column {self.group}",)
-        return replace(found, rows=self.kept.seen, notes=notes)
+        notes = () if not self.group or by or self.unread else (f"rows are taken as independent: there is no column {self.group}",)
+        return replace(found, rows=self.kept.seen, notes=(self.unread,) if self.unread else notes)

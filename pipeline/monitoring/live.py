@@ -19,7 +19,7 @@ from pipeline import files, packaging, paths
 from pipeline.child import Standby
 from pipeline.config import CsvParams, MonitorParams
 from pipeline.errors import UserError
-from pipeline.monitoring import from_files, from_log, from_series, overall, page, prometheus, reference, workspace
+from pipeline.monitoring import from_files, from_log, from_series, overall, page, prometheus, reference, verdicts, workspace
 from pipeline.monitoring.judgement import Asked, Judge, words
 from pipeline.monitoring.watched import Pending, Rows, Watched
 from pipeline.monitoring.windows import PREDICTION, Window
@@ -188,8 +188,8 @@ def lines(summary: Mapping[str, Any], folder: Path) -> list[str]:
     name, windows = f"{summary['model']['name']}, version {summary['model']['version']}", summary["windows"]
     if not windows:
         return [f"{name}: no rows yet in {summary['source']}"]
-    judged = [one for one in windows if one["state"] != "insufficient data"]
-    newest = judged[-1] if judged else windows[-1]
+    newest = verdicts.newest(windows) or windows[-1]
+    judged = newest["state"] != "insufficient data"
     state = summary["state"] if summary["alarmed"] or summary["state"] not in overall.BAD else f"{summary['state']}, no alarm yet"
     since = f" since {summary['since']}" if summary["state"] in overall.BAD else ""
     told = [f"{name}: {state}{since}", f"{newest['window']}: {newest['headline'] if judged else newest['reason']}"]

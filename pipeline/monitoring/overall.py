@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline.config import MonitorParams
+from pipeline.monitoring import verdicts
 from pipeline.monitoring.breaks import UNSEEN
 from pipeline.monitoring.judgement import Judge
 from pipeline.monitoring.reference import Reference
@@ -38,7 +39,7 @@ def summary(
     production = alarmed([one for one in found if one["kind"] != "control"], *monitor.alarm)
     control = [one | {"alarm": one["state"] in BAD and not one.get("cleared")} for one in found if one["kind"] == "control"]
     judged = [one for one in production if one["state"] != "insufficient data"]
-    newest = judged[-1] if judged else production[-1] if production else None
+    newest = verdicts.newest(production)
     state = newest["state"] if newest else None
     since = _since(judged, state) if newest else None
     return {

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline import files
 from pipeline.data import quality_page
 from pipeline.evaluation.wording import capital, word
+from pipeline.monitoring import verdicts
 from pipeline.monitoring.breaks import UNSEEN
 from pipeline.monitoring.page_figures import Known, cut, day, picture, rise, seen, strip, timeline
 
@@ -42,7 +43,7 @@ def page(summary: Mapping[str, Any]) -> str:
     return template().render(
         found=found,
         newest=production[-1] if production else None,
-        latest=next((one for one in reversed(production) if one["state"] != "insufficient data"), production[-1] if production else None),
+        latest=verdicts.newest(production),
         headline=headline(found, judged),
         timeline=timeline(control + production, len(control), found["reference"], {window["at"] for window in told}),
         production=[s for s in sections if s["window"]["kind"] != "control"],

@@ -43,20 +43,23 @@ def told(moment: np.datetime64 | None) -> str | None:
 
 
 def bounds(moments: np.ndarray, every: int | Period) -> list[tuple[str, np.datetime64, np.datetime64]]:
-    """Name, first moment and the moment after the last of each window of sorted moments; equal moments stay together."""
+    """Name, first moment and the moment after the last of each window of sorted moments.
+
+    Windows that are counted have `every` moments or more, since equal ones stay together; only the last may have half of them.
+    """
     if not len(moments):
         return []
     if not isinstance(every, int):
         return [(name(start, every), start, end(start, every)) for start in np.unique(starts(moments, every))]
-    found = list[tuple[str, np.datetime64, np.datetime64]]()
-    cuts = [*range(0, max(len(moments) - every // 2, 1), every)]
-    for at, cut in enumerate(cuts):
-        first, after = moments[cut], moments[cuts[at + 1]] if at + 1 < len(cuts) else moments[-1] + np.timedelta64(1, "us")
-        if not found or first > found[-1][1]:
-            called = name(first, None)
-            if found and found[-1][0].startswith(called):  # of busy seconds: the window before has the second's name
-                called = f"{called}.{int(first.astype('datetime64[us]').astype(np.int64)) % 1_000_000:06d}"
-            found.append((called, first, after))
-        else:
-            found[-1] = (*found[-1][:2], after)
+    found, at = list[tuple[str, np.datetime64, np.datetime64]](), 0
+    while at < len(moments):
+        stop = int(np.searchsorted(moments, moments[min(at + every, len(moments)) - 1], side="right"))
+        if len(moments) - stop < every / 2:  # of what would be left
+            stop = len(moments)
+        first, after = moments[at], moments[stop] if stop < len(moments) else moments[-1] + np.timedelta64(1, "us")
+        called = name(first, None)
+        if found and found[-1][0].startswith(called):  # of busy seconds: the window before has the second's name
+            called = f"{called}.{int(first.astype('datetime64[us]').astype(np.int64)) % 1_000_000:06d}"
+        found.append((called, first, after))
+        at = stop
     return found

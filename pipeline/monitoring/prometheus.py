@@ -10,17 +10,19 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
+from pipeline.monitoring import verdicts
+
 STATES = {"ok": 0, "insufficient data": 1, "drift": 2, "decay": 3}
 HELP = {
-    "state": "State of the newest window: 0 ok, 1 insufficient data, 2 drift, 3 decay.",
+    "state": "State of the newest window that could be judged: 0 ok, 1 insufficient data, 2 drift, 3 decay.",
     "alarm": "Whether the monitoring alarms: 0 or 1.",
     "retrain_suggested": "Whether it suggests to train again: 0 or 1.",
-    "window_rows": "Rows of the newest window.",
-    "window_labelled_rows": "Rows of the newest window whose outcome is known.",
-    "window_end_timestamp_seconds": "When the newest window ends, in seconds since 1970.",
-    "loss_increase": "Mean loss of the newest window less that of the reference.",
-    "metric": "Metric of the newest window by its labels.",
-    "metric_estimate": "Metric of the newest window, estimated without labels.",
+    "window_rows": "Rows of that window.",
+    "window_labelled_rows": "Rows of that window whose outcome is known.",
+    "window_end_timestamp_seconds": "When that window ends, in seconds since 1970.",
+    "loss_increase": "Mean loss of that window less that of the reference.",
+    "metric": "Metric of that window by its labels.",
+    "metric_estimate": "Metric of that window, estimated without labels.",
     "drift_ratio": "Distance to the reference over its threshold, of a column whose drift can harm; above 1 it drifts.",
 }
 
@@ -56,7 +58,7 @@ class _Gauges:
 
 def samples(summary: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str], float]]:
     """Name, labels and value of all that is known; a column without values has no distance."""
-    newest: Mapping[str, Any] = next((window for window in reversed(summary["windows"] or []) if window["kind"] != "control"), {})
+    newest = verdicts.newest(summary["windows"] or []) or {}
     decay, retrain = newest.get("decay") or {}, summary["retrain"] or {}
     found = {
         "state": STATES.get(summary["state"]),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pipeline.monitoring.decay import Decay
 from pipeline.monitoring.drift import Aspect
@@ -64,3 +65,10 @@ class Verdict:
     measures: tuple[Observed, ...]
     decay: Decay | None
     power: Power | None = None
+
+
+def newest(windows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The window of production, among windows as they are told, whose state is the model's: the newest that could be judged, if any."""
+    production = [one for one in windows if one["kind"] != "control"]
+    judged = [one for one in production if one["state"] and one["state"] != "insufficient data"]
+    return next(reversed(judged or production), None)

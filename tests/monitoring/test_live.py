@@ -178,8 +178,15 @@ def test_a_call_that_was_cut_off_before_its_summary_is_made_good(package, delive
     assert (again["fresh"], again["windows"]) == ([], json.loads(json.dumps(whole["windows"])))
 
 
-def test_a_file_of_another_table_is_named(package, deliveries, tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_read_is_a_window_that_says_so_and_the_others_are_judged(package, deliveries, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
+    (deliveries / "8-nothing.csv").write_text("")
     (deliveries / "9-other.csv").write_text("x,y\n1,2\n")
+    found = watch(package, deliveries, tmp_path / "out")["windows"]
+    assert [one["state"] for one in found[-2:]] == ["insufficient data"] * 2
+    assert "the file cannot be read" in found[-2]["sentences"][0]
+    assert "9-other.csv: none of the model's columns; expected" in found[-1]["sentences"][0]
+    assert found[0]["rows"] == 400
+    assert "the other files are judged" in caplog.text
     with pytest.raises(UserError, match=r"9-other\.csv: none of the model's columns; expected .*, found x, y"):
-        watch(package, deliveries, tmp_path / "out")
+        watch(package, deliveries / "9-other.csv", tmp_path / "out")

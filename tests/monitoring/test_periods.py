@@ -38,3 +38,15 @@ def test_no_moment_has_no_period():
     assert np.isnat(periods.starts(np.array(["NaT"], "datetime64[us]"), "week")[0])
     assert periods.told(None) is periods.told(np.datetime64("NaT")) is None
     assert periods.told(np.datetime64("2012-01-02T03:04:05")) == "2012-01-02T03:04:05Z"
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=120), st.integers(2, 30))
+def test_counted_windows_hold_as_many_rows_or_more_and_share_no_moment(seconds, every):
+    moments = np.sort(np.array(seconds).astype("datetime64[s]").astype("datetime64[us]"))
+    found = periods.bounds(moments, every)
+    counts = [int(((moments >= first) & (moments < after)).sum()) for _, first, after in found]
+    assert sum(counts) == len(moments)
+    assert all(count >= every for count in counts[:-1])
+    assert counts[-1] >= min(every // 2, len(moments))
+    assert len({name for name, _, _ in found}) == len(found)
+    assert [name for name, _, _ in found] == sorted(name for name, _, _ in found)

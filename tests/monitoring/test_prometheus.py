@@ -71,6 +71,11 @@ def test_the_newest_window_in_gauges():
     }
 
 
+def test_a_newer_window_too_small_to_judge_does_not_give_the_numbers_of_the_one_that_alarmed():
+    small = window(state="insufficient data", rows=5, measures=[], performance=None, estimate=None, decay=None)
+    assert samples(summary(window(), small)) == samples(summary(window()))
+
+
 @pytest.mark.parametrize(("state", "code"), [("ok", 0), ("insufficient data", 1), ("drift", 2), ("decay", 3)])
 def test_every_state_has_its_number(state, code):
     found = samples(summary(window(), state=state, alarmed=False, retrain={"suggested": False}))
