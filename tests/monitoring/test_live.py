@@ -82,7 +82,7 @@ def test_windows_of_rows_and_of_weeks_and_two_of_three(package, tmp_path, monkey
     assert [one["drift"] for one in found["windows"]] == [False, True, True]
     assert [one["alarm"] for one in found["windows"]] == [False, found["windows"][0]["decayed"], True]
     assert found["since"] == "rows-0000000201"
-    assert found["retrain"]["suggested"]
+    assert (found["retrain"]["suggested"], found["retrain"]["why"].endswith("; mend that first")) == (False, True)
     months = watch(package, Path("rows.csv"), tmp_path / "rows", MonitorParams(window="month", time="since", latest=3))
     assert [one["window"] for one in months["windows"]] == sorted(rows["since"].dt.strftime("%Y-%m").unique())[-3:]
     assert [one["rows"] for one in months["windows"]] == rows["since"].dt.strftime("%Y-%m").value_counts().sort_index().tolist()[-3:]
