@@ -21,7 +21,7 @@ from pipeline.data.target import with_target
 from pipeline.errors import UserError
 from pipeline.proposing import leaks, opening, shapes, sides, sizing, targets
 from pipeline.proposing.looking import MEDIA, Look, extent_of, fact_of, gathered, is_text, look_at
-from pipeline.proposing.remarks import dates, distribution, name_of, oddities
+from pipeline.proposing.remarks import dates, distribution, name_of, oddities, rarer
 
 FEWEST = 30  # rows from which train, validation and test can be made at all
 
@@ -30,7 +30,8 @@ FEWEST = 30  # rows from which train, validation and test can be made at all
 class Proposal:
     """What to write into params.yaml, and what was seen.
 
-    `columns` are kinds to set with the reason; `notes` are lines on what people may want to look at.
+    `columns` are kinds to set with the reason; `notes` are lines on what people may want to look at;
+    `rare` is the rarer of two classes and its share, where it is rare.
     """
 
     data: DataParams
@@ -52,6 +53,7 @@ class Proposal:
     unit: str = "rows"
     notes: tuple[str, ...] = ()
     step: str = ""
+    rare: tuple[str, str] | None = None
 
 
 def propose(source: str, target: str | None) -> Proposal:
@@ -93,6 +95,9 @@ def _proposed(backend: Backend, look: Look, source: str, target: str | None, wor
         split, columns = _judged(backend, look, clean, schema, split)
         split = sides.holding(backend, clean, schema, split, whole=look.opened.whole)
     told = balance(backend, clean, schema)
+    rare = rarer(backend, clean, told, schema)
+    if rare and rare[0] != max(told["classes"]):
+        data = data.model_copy(update={"positive": rare[0]})
     columns |= dates(look.columns, name)
     train = int(look.rows * (1 - sum(split.keys.get(side, 0.15) for side in ("validation", "test"))))
     sizes = sizing.sized(extent_of(backend, look, schema, course), train)
@@ -117,6 +122,7 @@ def _proposed(backend: Backend, look: Look, source: str, target: str | None, wor
         unit=unit,
         notes=(*look.notes, *split.notes, *oddities(backend, clean, schema, columns)),
         step=course.step if course else "",
+        rare=rare,
     )
 
 

@@ -11,12 +11,13 @@ import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from pipeline.data import columns as describing
-from pipeline.data.engine import sample
+from pipeline.data.engine import sample, totals
 from pipeline.data.schema import Column, Schema
 from pipeline.proposing.looking import MEDIA, SEEN, is_text
 from pipeline.summary import number
 
 SENTINEL = "if it means missing, set "
+RARE = 0.05  # share of the rows below which the rarer of two classes is seldom answered from a probability of 0.5 on
 AUTO = re.compile(r"looks like an id|constant: every value")
 
 
@@ -52,6 +53,16 @@ def distribution(told: Mapping[str, Any], schema: Schema) -> str:
     named = ", ".join(f"{name} {_share(rows / total)}" for name, rows in list(told["classes"].items())[:4])
     more = told["distinct"] - 4
     return named + (f" and {more} more" if more > 0 else "")
+
+
+def rarer(backend: Backend, clean: ir.Table, told: Mapping[str, Any], schema: Schema) -> tuple[str, str] | None:
+    """The rarer of two classes and its share in words, where it is rare and answers can be about it: the second, or spelt in one way."""
+    if schema.task != "binary" or len(told["classes"]) != 2:
+        return None
+    (often, most), (name, rows) = told["classes"].items()
+    share = rows / (most + rows)
+    first = name < often and int(totals(backend, clean, {"n": clean[schema.target].nunique()})["n"]) > 2
+    return None if share >= RARE or first else (name, _share(share))
 
 
 def _share(share: float) -> str:

@@ -57,6 +57,7 @@ def written(proposal: Proposal) -> str:
         else []
     )
     lines.append(_line(1, "task", proposal.task, proposal.told))
+    lines += [_line(1, "positive", data.positive, "the rarer class: precision, recall and F1 are about it")] if data.positive else []
     if data.series:
         lines.append(
             _line(1, "series", {"id": data.series.id, "time": data.series.time}, f"one example is all rows of one {data.series.id}")
@@ -74,7 +75,7 @@ def written(proposal: Proposal) -> str:
     lines += ["", *_clean(proposal), "", "split:", *_remark(1, proposal.sides.why)]
     lines += [_line(1, key, value) for key, value in proposal.sides.keys.items()]
     lines += ["", *_section("normalize", sizes.normalize), "", *_model(proposal), "", *_train(proposal), "", *_tune(proposal)]
-    lines += ["", "evaluate: {}", "", "register:", _line(1, "name", proposal.name)]
+    lines += ["", *_evaluate(proposal), "", "register:", _line(1, "name", proposal.name)]
     lines += ["", "monitor:", _line(1, "window", proposal.window, "rows of each window that is compared with the test rows")]
     return "\n".join(lines) + "\n"
 
@@ -113,6 +114,14 @@ def _tune(proposal: Proposal) -> list[str]:
         why = f"networks tried; {3 * trials} take some three times as long and may find a better one"
         return ["tune:", _line(1, "trials", trials, why)]
     return ["tune:", _line(1, "trials", 0, "trains the values above; 10 would take some five times as long: docs/tuning.md")]
+
+
+def _evaluate(proposal: Proposal) -> list[str]:
+    if proposal.rare is None:
+        return ["evaluate: {}"]
+    name, share = proposal.rare
+    why = f"{name} is {share} of the rows and seldom as likely as 0.5; f1 chooses the probability to answer it from by F1 on validation"
+    return ["evaluate:", *_remark(1, why), _line(1, "threshold", "f1")]
 
 
 def _section(name: str, keys: Mapping[str, Any]) -> list[str]:

@@ -179,6 +179,24 @@ def test_a_rare_class_is_no_class_of_nothing(workspace):
     assert proposed(rows, "fraud").told == "0 99.6%, 1 0.4%"
 
 
+@pytest.mark.parametrize(
+    ("names", "every", "positive", "threshold"),
+    [
+        (["0", "1"], 250, None, "f1"),
+        (["ok", "fraud"], 250, "fraud", "f1"),  # the first in order: F1 would be about the other
+        (["ok", "Fraud", "fraud"], 50, None, "auto"),  # which spelling train has more of is not known yet
+        (["ok", "fraud"], 12, None, "auto"),
+    ],
+)
+def test_a_rare_class_of_two_is_answered_from_the_probability_of_best_f1_on(workspace, names, every, positive, threshold):
+    at = np.arange(3000)
+    labels = np.where(at % every == 0, np.array(names[1:])[at // every % (len(names) - 1)], names[0])
+    found = proposed(pd.DataFrame({"amount": RNG.normal(size=3000), "label": labels}), "label")
+    params = params_file.load(paths.PARAMS)
+    assert (found.task, params.data.positive, params.evaluate.threshold) == ("binary", positive, threshold)
+    assert ("seldom as likely as 0.5" in written(found)) == (threshold == "f1")
+
+
 def test_what_a_remark_asks_to_set_can_be_pasted(workspace):
     rows = pd.DataFrame({"'gap': a": np.where(np.arange(400) % 20 == 0, -999, RNG.integers(0, 50, 400)), "y": RNG.normal(size=400)})
     (note,) = [note for note in proposed(rows, "y").notes if "stands apart" in note]
