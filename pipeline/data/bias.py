@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from statistics import NormalDist
 from typing import Any
 
@@ -19,7 +20,8 @@ from pipeline.data.schema import Schema
 CLASSES = 20  # that are named
 CATEGORIES = 8  # of a column that are shown, those with most rows
 MANY = 50  # a column of more categories is left out
-FEWEST = 10  # rows of a category that is shown
+FEWEST = 10  # rows of a category that is shown, and of a class without a warning
+NAMED = 5  # classes of fewer rows that are named
 Z = NormalDist().inv_cdf(0.975)
 
 
@@ -48,6 +50,32 @@ def balance(backend: Backend, rows: ir.Table, schema: Schema) -> dict[str, Any]:
             name = spelt.setdefault(row["name"].lower(), row["name"])
             classes[name] = classes.get(name, 0) + row["rows"]
     return {"classes": dict(list(classes.items())[:CLASSES]), "distinct": len(classes), "missing": missing}
+
+
+def class_rows(backend: Backend, clean: ir.Table, schema: Schema) -> dict[str, int]:
+    """Rows of each class, those with most first; spellings that differ in case or white space alone are one."""
+    target = clean[schema.target].cast("string")
+    counted = clean.filter(target.notnull()).group_by(target.name("class")).aggregate(rows=ibis._.count())
+    found: dict[str, tuple[str, int]] = {}
+    for row in backend.to_pyarrow(counted.order_by([ibis.desc("rows"), "class"])).to_pylist():
+        folded = " ".join(row["class"].split()).casefold()
+        name, rows = found.get(folded, (row["class"], 0))
+        found[folded] = name, rows + row["rows"]
+    return dict(found.values())
+
+
+def too_few(classes: Mapping[str, int], target: str) -> str:
+    """What to say of classes of so few rows that sides hold one or none of them; nothing where there are none."""
+    few = sorted((rows, name) for name, rows in classes.items() if rows < FEWEST)
+    if not few:
+        return ""
+    if len(few) == 1:
+        told = f"class {few[0][1]!r} of {target} has {few[0][0]} {'row' if few[0][0] == 1 else 'rows'}"
+    else:
+        named = ", ".join(f"{name!r} {rows}" for rows, name in few[:NAMED]) + (f" and {len(few) - NAMED} more" if len(few) > NAMED else "")
+        told = f"{len(few)} classes of {target} have fewer than {FEWEST} rows ({named})"
+    mend = "merge classes in the source, gather more rows, or leave these out"
+    return f"{told}: some side may hold one or none, too few to be learnt and tested; {mend}"
 
 
 def by_category(values: pa.Array, answer: pa.Array, schema: Schema) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from ibis.backends.duckdb import Backend
 
 from pipeline.config import Params
 from pipeline.data import cleaning, rejects, sizes, splitting
+from pipeline.data.bias import class_rows, too_few
 from pipeline.data.engine import ROW_ID, totals
 from pipeline.data.inference import infer
 from pipeline.data.schema import Column, Schema
@@ -73,12 +74,16 @@ def fitting(engine: Backend, sample: Sample, params: Params) -> tuple[Fitted | N
         return None, [*found, ("error", f"clean: no row is left of the {sample.rows:,} that were looked at")]
     rare: list[Told] = []
     if schema.task in CLASSES:
-        classes = _classes(engine, clean, schema)
+        classes = class_rows(engine, clean, schema)
         found += [("error" if sample.whole else "warning", text) for text in unknown_labels(params, list(classes))]
         found += _unweighed(list(classes), params)
         if params.split.min_class_rows and sample.whole:
             rare = [("error", text) for text in _rare(classes, schema, params)]
         found += rare
+        if sample.whole:
+            least = SIDES * params.split.min_class_rows  # of fewer an error tells
+            few = too_few({name: rows for name, rows in classes.items() if rows >= least}, schema.target)
+            found += [("warning", f"data.target: {few}")] if few else []
     elif not isinstance(params.train.class_weight, str) or params.train.class_weight != "none":
         found.append(("error", f"train.class_weight: is for classes, but the target's values make this a {schema.task}; set it to none"))
     sides, told = _sides(engine, clean, sample, schema, params, rare=bool(rare))
@@ -117,18 +122,6 @@ def _dates(engine: Backend, table: ir.Table, schema: Schema) -> list[str]:
             + (column.reason if told else f"set data.columns.{name}: datetime if they are")
         )
     return found
-
-
-def _classes(engine: Backend, clean: ir.Table, schema: Schema) -> dict[str, int]:
-    """Rows of each class; spellings that differ in case or white space alone are one."""
-    target = clean[schema.target].cast("string")
-    counted = clean.filter(target.notnull()).group_by(target.name("class")).aggregate(rows=ibis._.count())
-    found: dict[str, tuple[str, int]] = {}
-    for row in engine.to_pyarrow(counted.order_by([ibis.desc("rows"), "class"])).to_pylist():
-        folded = " ".join(row["class"].split()).casefold()
-        name, rows = found.get(folded, (row["class"], 0))
-        found[folded] = name, rows + row["rows"]
-    return dict(found.values())
 
 
 def _rare(classes: dict[str, int], schema: Schema, params: Params) -> list[str]:

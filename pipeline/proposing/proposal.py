@@ -12,11 +12,12 @@ from ibis.backends.duckdb import Backend
 
 from pipeline.config import CleanParams, DataParams, ForecastParams
 from pipeline.data import cleaning, splitting
-from pipeline.data.bias import balance
+from pipeline.data.bias import balance, class_rows, too_few
 from pipeline.data.engine import SOURCE_FILE, engine, read, scratch, totals, write
 from pipeline.data.rejects import repeated
 from pipeline.data.schema import Schema, as_key
 from pipeline.data.sources.parts import mistake
+from pipeline.data.spelling import CLASSES
 from pipeline.data.target import with_target
 from pipeline.errors import UserError
 from pipeline.proposing import leaks, opening, shapes, sides, sizing, targets
@@ -95,6 +96,7 @@ def _proposed(backend: Backend, look: Look, source: str, target: str | None, wor
         split, columns = _judged(backend, look, clean, schema, split)
         split = sides.holding(backend, clean, schema, split, whole=look.opened.whole)
     told = balance(backend, clean, schema)
+    few = too_few(class_rows(backend, clean, schema), name) if schema.task in CLASSES and look.opened.whole else ""
     rare = rarer(backend, clean, told, schema)
     if rare and rare[0] != max(told["classes"]):
         data = data.model_copy(update={"positive": rare[0]})
@@ -120,7 +122,7 @@ def _proposed(backend: Backend, look: Look, source: str, target: str | None, wor
         width=len(look.columns),
         whole=look.opened.whole,
         unit=unit,
-        notes=(*look.notes, *split.notes, *oddities(backend, clean, schema, columns)),
+        notes=(*([few] if few else split.notes), *look.notes, *oddities(backend, clean, schema, columns)),
         step=course.step if course else "",
         rare=rare,
     )

@@ -123,6 +123,29 @@ def test_rare_classes_may_be_allowed(workspace, write_params):
     assert not [text for text in told() if "at least 3" in text]
 
 
+@pytest.mark.parametrize(
+    ("rare", "least", "expected"),
+    [
+        (["c"] * 9, 1, "class 'c' of y has 9 rows: some side may hold one or none, too few to be learnt and tested"),
+        (["c"] * 3 + ["d"] * 4, 1, "2 classes of y have fewer than 10 rows ('c' 3, 'd' 4): some side may hold one or none"),
+        (["c"], 0, "class 'c' of y has 1 row:"),
+        ([name for name in "cdefghi" for _ in range(5)], 1, "('c' 5, 'd' 5, 'e' 5, 'f' 5, 'g' 5 and 2 more)"),
+        (["c"] * 10, 1, None),
+        (["c"] * 2, 1, None),  # an error already
+    ],
+)
+def test_classes_of_few_rows_are_told_in_one_warning(workspace, write_params, rare, least, expected):
+    values = ["a", "b"] * 100 + rare
+    pd.DataFrame({"x": range(len(values)), "y": values}).to_csv("rows.csv", index=False)
+    write_params(data={"target": "y"}, split={"strategy": "stratified", "by": None, "min_class_rows": least})
+    if expected is None:
+        assert told("warning") == []
+    else:
+        (warning,) = told("warning")
+        assert warning.startswith("data.target: ")
+        assert expected in warning
+
+
 def test_columns_that_look_like_dates_and_are_read_as_text_are_told(workspace, write_params):
     frame = pd.DataFrame({"at": [f"{1 + n % 12}/{1 + n % 11}/2020" for n in range(60)], "y": [0, 1] * 30, "code": ["1-2", "3-4"] * 30})
     frame.to_csv("rows.csv", index=False)

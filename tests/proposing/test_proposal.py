@@ -123,7 +123,7 @@ def test_texts_that_stand_twice_are_dropped_and_rare_classes_do_not_stop_it(work
     assert (found.data.target, found.task, found.duplicates) == ("label", "multiclass", 20)
     assert "the same text of text twice is no chance" in paths.PARAMS.read_text()
     assert found.sides.keys["min_class_rows"] == 0
-    assert any("some classes have too few rows" in note for note in found.notes)
+    assert any("3 classes of label have fewer than 10 rows ('x' 1, 'y' 1, 'z' 1)" in note for note in found.notes)
 
 
 def test_of_many_rows_a_part_is_looked_at(workspace, monkeypatch):
@@ -195,6 +195,13 @@ def test_a_rare_class_of_two_is_answered_from_the_probability_of_best_f1_on(work
     params = params_file.load(paths.PARAMS)
     assert (found.task, params.data.positive, params.evaluate.threshold) == ("binary", positive, threshold)
     assert ("seldom as likely as 0.5" in written(found)) == (threshold == "f1")
+
+
+def test_a_class_of_few_rows_is_told(workspace):
+    rows = pd.DataFrame({"x": RNG.normal(size=303), "grade": [*RNG.choice(["a", "b"], 300), "c", "c", "c"]})
+    (note,) = [note for note in proposed(rows, "grade").notes if note.startswith("class 'c' of grade has 3 rows: ")]
+    assert note.endswith("merge classes in the source, gather more rows, or leave these out")
+    assert "# class 'c' of grade has 3 rows" in paths.PARAMS.read_text()
 
 
 def test_what_a_remark_asks_to_set_can_be_pasted(workspace):
