@@ -204,6 +204,7 @@ def test_run_stops_at_a_mistake_before_dvc_removes_any_output(invoke, small, wri
 
 
 def test_run_passes_its_arguments_to_dvc_and_tells_what_dvc_refuses(invoke, small):
+    (small / "dvc.yaml").write_text("stages: {}\n")
     done = invoke("run", "--single-item", "nosuch")
     assert done.exit_code == 2
     assert "you are not inside of a DVC repository" in done.stderr

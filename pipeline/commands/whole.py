@@ -28,9 +28,9 @@ def run(ctx: click.Context, arguments: tuple[str, ...]) -> None:
 
     Examples: pipeline run; pipeline run --force train
     """
+    checked()  # before DVC removes the outputs of a stage that would then fail
     if not FLOW.exists():
         raise UserError(outside("run"))
-    checked()  # before DVC removes the outputs of a stage that would then fail
     from pipeline.terminal import logs, running
 
     asked, shown = ctx.find_root().params, ctx.find_object(Session)
