@@ -160,6 +160,11 @@ class Preprocessor:
         return (*self.columns, *media, *(self.sequence.columns if self.sequence else ()))
 
     @property
+    def dates(self) -> frozenset[str]:
+        """Source columns that are dates, by their parts."""
+        return frozenset(n.column for n in self.numbers if n.part not in ("value", "missing"))
+
+    @property
     def raw_columns(self) -> tuple[str, ...]:
         """Source columns that a request must have: those that become inputs, and those that inputs are made of."""
         return self.raw_of(self.all_columns)

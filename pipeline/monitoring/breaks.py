@@ -22,7 +22,7 @@ import pandas as pd
 from pipeline.monitoring.drift import Floats, Kind, statistic
 from pipeline.monitoring.units import FEWEST, LEVEL, change_of_unit, distance, thinned
 from pipeline.monitoring.windows import PREDICTION
-from pipeline.monitoring.wording import categories, figures, listed, numbers, percent, quoted
+from pipeline.monitoring.wording import categories, days, figures, listed, numbers, percent, quoted
 
 BreakKind = Literal[
     "missing column",
@@ -66,6 +66,8 @@ def find(
     kinds: Mapping[str, Kind],
     drifted: Collection[str],
     lost: Mapping[str, Lost] | None = None,
+    *,
+    dates: Collection[str] = (),
 ) -> list[Break]:
     """Returns the breaks of a window: swapped columns, then missing ones, then the others in the order of the columns.
 
@@ -77,6 +79,7 @@ def find(
         kinds: how each watched column is compared; a column that the reference lacks is passed over.
         drifted: names of the columns whose distance is above its threshold.
         lost: by column what came and could not be read: these are not told as missing.
+        dates: columns whose numbers are days since 1970: they have no unit, and go on with the calendar.
     """
     lost = lost or {}
     watched = {name: kind for name, kind in kinds.items() if name in reference and name != PREDICTION}
@@ -91,7 +94,7 @@ def find(
     moved = {name for one in swapped for name in one.columns}
     for name, kind in looked.items():
         if kind == "number":
-            more = _of_number(name, current[name], *numeric[name], swapped=name in moved)
+            more = _of_number(name, current[name], *numeric[name], swapped=name in moved, date=name in dates)
         else:
             more = _of_category(name, reference[name], current[name], swapped=name in moved)
         found += [one for one in more if one.kind != "missing values" or name not in unread]
@@ -141,7 +144,7 @@ def _cautious(count: int, rows: int) -> float:
 # -- breaks of numbers
 
 
-def _of_number(name: str, column: pd.Series, old: Floats, now: Floats, *, swapped: bool) -> Iterator[Break]:
+def _of_number(name: str, column: pd.Series, old: Floats, now: Floats, *, swapped: bool, date: bool) -> Iterator[Break]:
     text = np.zeros(len(now), dtype=bool)
     if not pd.api.types.is_numeric_dtype(column.dtype):
         text = np.isnan(now) & column.notna().to_numpy() & ~column.isin([np.inf, -np.inf]).to_numpy()
@@ -154,27 +157,28 @@ def _of_number(name: str, column: pd.Series, old: Floats, now: Floats, *, swappe
     before, after = old[~np.isnan(old)], now[~np.isnan(now)]
     if swapped or min(len(before), len(after)) < FEWEST:
         return
-    if told := change_of_unit(name, before, thinned(after)):
+    if not date and (told := change_of_unit(name, before, thinned(after))):
         yield Break("unit change", (name,), told)
     else:
-        yield from _stuck(name, before, after)
+        yield from _stuck(name, before, after, date=date)
 
 
-def _stuck(name: str, old: Floats, now: Floats) -> Iterator[Break]:
+def _stuck(name: str, old: Floats, now: Floats, *, date: bool) -> Iterator[Break]:
     """One value of a quantity in most rows or in a long run, or one never seen that stands for a missing value."""
     measured = _effective(old) >= _VALUES
     values, counts = np.unique(now, return_counts=True)
     value, share = float(values[counts.argmax()]), float(counts.max() / len(now))
-    shown = figures(value)[0]
+    write = days if date else figures
+    shown = write(value)[0]
     before = float((old == value).mean())
     beyond = max(old.min() - value, value - old.max())
-    strange = before == 0 and (beyond > (0 if measured else old.max() - old.min()) or (measured and value == 0))
+    strange = before == 0 and (beyond > (0 if measured and not date else old.max() - old.min()) or (measured and value == 0))
     if strange and 0.05 <= share < 0.95 and counts.max() >= FEWEST / 2:
         yield Break(
             "placeholder value", (name,), f"{name} is {shown} in {percent(share)} of rows (never before): perhaps a code for missing"
         )
         return
-    if not measured:
+    if not measured or (date and value > old.max()):
         return
     start, length = _longest_run(now)
     if share >= 0.5 and before <= 0.1:
@@ -183,7 +187,7 @@ def _stuck(name: str, old: Floats, now: Floats) -> Iterator[Break]:
             "stuck sensor", (name,), f"{name} is stuck: {always} {shown} ({f'{percent(before)} of rows' if before else 'never'} before)"
         )
     elif length >= max(FEWEST + math.log2(len(now)), 5 * _longest_run(old)[1]):  # by chance once in 2^20 windows, or less
-        yield Break("stuck sensor", (name,), f"{name} is stuck at {figures(float(now[start]))[0]} for {length:,} rows in a row")
+        yield Break("stuck sensor", (name,), f"{name} is stuck at {write(float(now[start]))[0]} for {length:,} rows in a row")
 
 
 def _longest_run(values: Floats) -> tuple[int, int]:

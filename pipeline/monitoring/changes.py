@@ -7,7 +7,7 @@ far its distance lies above the threshold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
@@ -69,6 +69,7 @@ def describe(
     task: Task,
     classes: Sequence[str],
     breaks: Sequence[Break],
+    dates: Collection[str] = (),
     reference_groups: Groups | None = None,
     groups: Groups | None = None,
 ) -> Described:
@@ -81,6 +82,7 @@ def describe(
         prediction: the column of predictions (of a binary task the probability of classes[1]).
         target: the column of labels (of a binary task 0, 1 or NaN); the outcome bears its name.
         breaks: as found by `breaks.find`.
+        dates: columns whose numbers are days since 1970.
         reference_groups: (N,) and groups: (n,), rows with an equal code depend on each other; None where none do.
     """
     harm = _harm([one for one in measures if one.column not in (prediction, target)], importance, breaks)
@@ -98,7 +100,7 @@ def describe(
     rest = [name for name in kinds if name in reference and name in current and not embedding.among([name], list(reference))]
     rest.sort(key=lambda name: -importance.get(name, 0.0))
     places = list(dict.fromkeys([*looked, *(name for name in rest if name not in broken and name not in (target, prediction))]))[:_LOOKED]
-    segment = moved_most(moved or both[0], reference, current, kinds, places) if both else None
+    segment = moved_most(moved or both[0], reference, current, kinds, places, dates=dates) if both else None
 
     ordered = sorted(breaks, key=lambda one: -max(harm.get(name, 0.0) for name in one.columns))
     faults = [one for one in ordered if any(harm.get(name, 1.0) > 0 for name in one.columns) or one.kind == "missing column"]
@@ -107,7 +109,7 @@ def describe(
     def tell(name: str) -> Told:
         if name in unlike:
             return Told(*[embedding.sentence(unlike, list(reference))] * 2)
-        return tell_column(name, reference[name], current.get(name), kinds.get(name, "category"))
+        return tell_column(name, reference[name], current.get(name), kinds.get(name, "category"), date=name in dates)
 
     said = [_said(one, tell) for one in faults[:_BREAKS]]
     head = [*outcome_sentence(both, moved, target), *said, *([mix.sentence] if mix else []), *([segment.sentence] if segment else [])]
@@ -131,7 +133,9 @@ def describe(
     else:
         headline = lead or (segment.sentence if segment else "; ".join(["nothing changed that matters", *tail]))
     shown = [*([prediction] if moved and prediction in reference and prediction in current else []), *columns]
-    pictures = tuple(picture(name, reference[name], current.get(name), kinds.get(name, "category")) for name in shown[:PICTURES])
+    pictures = tuple(
+        picture(name, reference[name], current.get(name), kinds.get(name, "category"), date=name in dates) for name in shown[:PICTURES]
+    )
     return Described(headline, tuple(sentences[:SENTENCES]), pictures)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.monitoring.drift import Floats, Kind
-from pipeline.monitoring.wording import categories, figures, listed, named, numbers, percent, quoted, verb
+from pipeline.monitoring.wording import categories, days, figures, listed, named, numbers, percent, quoted, verb
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,12 @@ class Told:
     full: str
 
 
-def tell_column(name: str, old: pd.Series, current: pd.Series | None, kind: Kind) -> Told:
+def tell_column(name: str, old: pd.Series, current: pd.Series | None, kind: Kind, *, date: bool = False) -> Told:
     """Returns what changed in a column; current None means that the window has no such column.
 
     Args:
         old: (N,) the reference's values and current: (n,) the window's; either may be empty or all missing.
+        date: whether its numbers are days since 1970.
     """
     if current is None:
         return Told(*[f"{name} is not in the data"] * 2)
@@ -35,7 +36,7 @@ def tell_column(name: str, old: pd.Series, current: pd.Series | None, kind: Kind
         return Told(f"{name} is missing in all rows", lacking)
     if before == 1 or not len(old):
         return Told(*[f"{name} is filled in {percent(1 - after)} of rows (never before)"] * 2)
-    found = _tell_number(name, numbers(old), numbers(current)) if kind == "number" else _tell_category(name, old, current)
+    found = _tell_number(name, numbers(old), numbers(current), date=date) if kind == "number" else _tell_category(name, old, current)
     if abs(after - before) >= 0.05 and kind == "number":
         return (
             Told(found.short, f"{found.full}; missing in {percent(after)} of rows ({percent(before)} before)")
@@ -45,13 +46,14 @@ def tell_column(name: str, old: pd.Series, current: pd.Series | None, kind: Kind
     return found or Told(*[f"{name} changed a little"] * 2)
 
 
-def _tell_number(name: str, old: Floats, now: Floats) -> Told | None:
+def _tell_number(name: str, old: Floats, now: Floats, *, date: bool) -> Told | None:
     x, y = old[~np.isnan(old)], now[~np.isnan(now)]
     if not len(x) or not len(y):
         return None
     if y.min() == y.max() and len(y) > 1:
-        return Told(*[f"{name} is always {figures(float(y[0]))[0]} (was {_span(x)})"] * 2) if x.min() < x.max() or x[0] != y[0] else None
-    if set(np.unique(x[:1000])) | set(np.unique(y[:1000])) <= {0.0, 1.0}:
+        only = (days if date else figures)(float(y[0]))[0]
+        return Told(*[f"{name} is always {only} (was {_span(x, date=date)})"] * 2) if x.min() < x.max() or x[0] != y[0] else None
+    if not date and set(np.unique(x[:1000])) | set(np.unique(y[:1000])) <= {0.0, 1.0}:
         a, b = float(x.mean()), float(y.mean())
         return Told(f"{name} {verb(a, b)} from {percent(a)} to {percent(b)}", f"{name} is 1 in {percent(b)} of rows ({percent(a)} before)")
     (a0, a, a1), (b0, b, b1) = (np.quantile(part, [0.05, 0.5, 0.95]).tolist() for part in (x, y))
@@ -59,7 +61,8 @@ def _tell_number(name: str, old: Floats, now: Floats) -> Told | None:
     if abs(b - a) < 0.05 * (max(a1, b1) - min(a0, b0)):
         a, b, middle = float(x.mean()), float(y.mean()), "mean"
     narrow = min((width for width in (a1 - a0, b1 - b0) if width > 0), default=0.0)
-    at0, at, at1, to0, to, to1 = figures(a0, a, a1, b0, b, b1, spread=narrow)
+    texts = days(a0, a, a1, b0, b, b1) if date else figures(a0, a, a1, b0, b, b1, spread=narrow)
+    at0, at, at1, to0, to, to1 = texts
     outside = float(((y < x.min()) | (y > x.max())).mean())
     beyond = f", {percent(outside)} of them outside all earlier values" if outside >= 0.01 else ""
     full = f"{middle} {to}, usually {to0} to {to1} ({at} before, {at0} to {at1}){beyond}"
@@ -68,7 +71,8 @@ def _tell_number(name: str, old: Floats, now: Floats) -> Told | None:
     if at == to:
         wider = "wider" if b1 - b0 > a1 - a0 else "narrower"
         return Told(f"{name} is spread {wider}, {to0} to {to1} ({at0} to {at1} before)", f"{name} is spread {wider}: {full}")
-    return Told(f"{name} {verb(a, b)} from {at} to {to}", f"{name} {verb(a, b)}: {full}")
+    goes = "moves" if date else verb(a, b)
+    return Told(f"{name} {goes} from {at} to {to}", f"{name} {goes}: {full}")
 
 
 def _tell_category(name: str, old: pd.Series, now: pd.Series) -> Told | None:
@@ -94,11 +98,11 @@ def _tell_category(name: str, old: pd.Series, now: pd.Series) -> Told | None:
     return Told(short, f"{name}: {', '.join(parts)}" if parts else short)
 
 
-def _span(values: Floats) -> str:
+def _span(values: Floats, *, date: bool) -> str:
     low, high = np.quantile(values, [0.05, 0.95])
     if low == high:
         low, high = values.min(), values.max()
-    low_text, high_text = figures(float(low), float(high))
+    low_text, high_text = (days if date else figures)(float(low), float(high))
     return f"always {low_text}" if low == high else f"{low_text} {'or' if len(np.unique(values)) == 2 else 'to'} {high_text}"
 
 

@@ -220,7 +220,7 @@ class Judge:
         self, reference: Window, window: Window, frame: Any, measures: Sequence[alarms.Observed], asked: Asked, told: Mapping[str, Any]
     ) -> dict[str, Any]:
         drifted = {one.column for one in measures if one.drifted}
-        broken = breaks.find(reference.frame, frame, self.kinds, drifted, asked.lost)
+        broken = breaks.find(reference.frame, frame, self.kinds, drifted, asked.lost, dates=self.fitted.dates)
         described = changes.describe(
             reference.frame,
             frame,
@@ -232,6 +232,7 @@ class Judge:
             task=self.fitted.task,
             classes=self.fitted.target.classes,
             breaks=broken,
+            dates=self.fitted.dates,
             reference_groups=reference.groups,
             groups=window.groups,
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.data.quality_page import number
 from pipeline.evaluation.wording import shown, word
+from pipeline.monitoring.wording import days
 
 Known = dict[str, Any]
 
@@ -187,5 +188,6 @@ def picture(found: Known) -> Known:
     steps = "".join(f"V{TALL - height:g}h{BAR}" for height in tall[1])
     edges = found["edges"] or []
     ends = [edges[0], edges[len(edges) // 2], edges[-1]] if len(edges) > 2 else edges
+    ends = [*days(*ends)] if ends and found.get("date") else ends
     size = {"width": BAR * max(len(before), len(now), 1), "height": TALL}
     return {"column": found["column"], "bars": bars, "steps": f"M0 {TALL}{steps}V{TALL}", "ends": ends, "beside": beside, **size}

@@ -21,7 +21,7 @@ class Picture:
 
     A number has `edges` (bins + 1,) over the joint 1 to 99% range, and no `labels`; a category has its (bins,) most frequent
     `labels`, and no edges.  before, now: (bins,).  outside and missing: (before, now), of values in no bin and of missing
-    ones; bins, outside and missing add up to 1 unless there are no rows.
+    ones; bins, outside and missing add up to 1 unless there are no rows.  The edges of a `date` are days since 1970.
     """
 
     column: str
@@ -32,9 +32,10 @@ class Picture:
     now: tuple[float, ...]
     outside: tuple[float, float]
     missing: tuple[float, float]
+    date: bool = False
 
 
-def picture(name: str, reference: pd.Series, current: pd.Series | None, kind: Kind) -> Picture:
+def picture(name: str, reference: pd.Series, current: pd.Series | None, kind: Kind, *, date: bool = False) -> Picture:
     """Returns a column before and now; current None means that the window has no such column, so that all is missing."""
     now = pd.Series([None] * len(reference), dtype=object) if current is None else current
     if kind == "category":
@@ -53,7 +54,7 @@ def picture(name: str, reference: pd.Series, current: pd.Series | None, kind: Ki
     gaps = [float(np.isnan(part).mean()) if len(part) else 0.0 for part in values]
     out = [float((len(part) - count.sum()) / size) for part, count, size in zip(known, counts, rows, strict=True)]
     before, after = (tuple((count / size).tolist()) for count, size in zip(counts, rows, strict=True))
-    return Picture(name, kind, tuple(edges.tolist()), (), before, after, (out[0], out[1]), (gaps[0], gaps[1]))
+    return Picture(name, kind, tuple(edges.tolist()), (), before, after, (out[0], out[1]), (gaps[0], gaps[1]), date)
 
 
 def _edges(sides: Sequence[Floats]) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,7 +13,7 @@ from scipy import stats
 
 from pipeline.monitoring.drift import Codes, Kind
 from pipeline.monitoring.outcome_change import CONFIDENCE, Outcome, by_code
-from pipeline.monitoring.wording import categories, figures, named, numbers, quoted, verb
+from pipeline.monitoring.wording import categories, days, figures, named, numbers, quoted, verb
 
 FEWEST = 30  # groups in a segment, of the reference and of the window
 _FRACTIONS = {0.25: "a quarter", 1 / 3: "a third", 0.5: "half", 2 / 3: "two thirds", 0.75: "three quarters", 1.0: "nearly all"}
@@ -28,7 +28,7 @@ class Segments:
     names: tuple[str, ...]
 
 
-def segments(name: str, old: pd.Series, now: pd.Series, kind: Kind) -> Segments | None:
+def segments(name: str, old: pd.Series, now: pd.Series, kind: Kind, *, date: bool = False) -> Segments | None:
     """Categories, or fifths of the reference's numbers (its values where there are five or fewer), and the missing."""
     if kind == "category":
         x, y = categories(old).fillna("missing"), categories(now).fillna("missing")
@@ -47,7 +47,7 @@ def segments(name: str, old: pd.Series, now: pd.Series, kind: Kind) -> Segments 
     if single:
         cuts = (values[1:] + values[:-1]) / 2
     at = [np.where(np.isnan(part), len(cuts) + 1, np.searchsorted(cuts, part, side="right")).astype(np.intp) for part in (a, b)]
-    shown = figures(*(values if single else np.append(cuts, values[0])).tolist())
+    shown = (days if date else figures)(*(values if single else np.append(cuts, values[0])).tolist())
     if single:
         names = [f"{name} is {value}" for value in shown]
     else:
@@ -107,12 +107,18 @@ class Most:
 
 
 def moved_most(
-    outcome: Outcome, reference: pd.DataFrame, current: pd.DataFrame, kinds: Mapping[str, Kind], names: Sequence[str]
+    outcome: Outcome,
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    kinds: Mapping[str, Kind],
+    names: Sequence[str],
+    *,
+    dates: Collection[str] = (),
 ) -> Most | None:
     """The segment whose outcome moved most, if clearly more than that of all rows; None where there is none."""
     found: list[tuple[float, float, str, float, float]] = []
     for name in names:
-        cells = segments(name, reference[name], current[name], kinds.get(name, "category"))
+        cells = segments(name, reference[name], current[name], kinds.get(name, "category"), date=name in dates)
         if cells is None:
             continue
         size = len(cells.names)

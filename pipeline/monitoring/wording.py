@@ -46,6 +46,14 @@ def figures(*values: float, spread: float = 0.0) -> tuple[str, ...]:
     return tuple(f"{value:,.{places}f}" if value else "0" for value in rounded)
 
 
+def days(*values: float) -> tuple[str, ...]:
+    """Days since 1970 as dates, with the time of day where they lie within two days."""
+    minutes = np.floor(np.array(values) * 1440 + 0.001).astype(np.int64)
+    fine = np.ptp(minutes) < 2 * 1440 and (minutes % 1440).any()
+    dates = minutes.astype("M8[m]") if fine else (minutes // 1440).astype("M8[D]")
+    return tuple(str(one).replace("T", " ") for one in dates)
+
+
 def quoted(label: str) -> str:
     """A category as it stands in a sentence: in quotes where it is empty or holds more than one word, cut where it is long."""
     short = label if len(label) <= 40 else f"{label[:39]}…"

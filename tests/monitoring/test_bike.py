@@ -161,3 +161,16 @@ def test_the_time_that_orders_a_split_is_not_watched():
     kept = made(np.arange(4).astype("datetime64[D]").astype("datetime64[us]"))
     assert "hr" in judge(kept).kinds
     assert "hr" not in judge(dataclasses.replace(kept, time="hr", ordered=True)).kinds
+
+
+def test_the_words_of_a_window_tell_dates_as_dates():
+    parts = tuple(Number("hr", part) for part in ("days", "month"))
+    dated = dataclasses.replace(fitted(), numbers=(*parts, Number("temp", "value"), Number("temp", "missing")))
+    assert dated.dates == {"hr"}
+    watcher, now = judge(made(np.zeros(100, "datetime64[us]"))), made(np.zeros(100, "datetime64[us]")).rows
+    watcher.fitted = dated
+    now.frame["hr"] += 20000
+    asked = Asked("w", "production", now, 100)
+    measures = [alarms.Observed("hr", "values", 9.0, 0.1, True, True)]
+    told = watcher._explained(watcher.reference.rows, now, now.frame, measures, asked, {"state": "drift"})
+    assert told["headline"] == "hr moves from 1970-02-19 to 2024-11-22"

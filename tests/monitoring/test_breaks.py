@@ -204,3 +204,14 @@ def test_what_came_and_could_not_be_read_is_not_told_as_missing(reference):
     assert [kind for kind, _ in told({"age": breaks.Lost(2, "no number", "?")})] == ["missing values"]
     current["age"] = np.nan
     assert [kind for kind, _ in told({"age": breaks.Lost(ROWS, "no number", "x")})] == ["unreadable values"]
+
+
+def test_dates_have_no_unit_and_go_on_with_the_calendar():
+    old, now = (pd.DataFrame({"joined": np.random.default_rng(seed).integers(20000, 20400, 2000).astype(float)}) for seed in (0, 1))
+    tell = lambda frame: breaks.find(old, frame, {"joined": "number"}, ["joined"], dates={"joined"})  # noqa: E731
+    for later in (now + 410, now / 1000, now * 0 + 20410, now.assign(joined=now["joined"].where(now.index % 2 == 0, 20410))):
+        assert not tell(later)
+    (stuck,) = tell(now * 0 + 20070)
+    assert (stuck.kind, stuck.sentence) == ("stuck sensor", "joined is stuck: always 2024-12-13 (0.3% of rows before)")
+    (code,) = tell(now.assign(joined=now["joined"].where(now.index % 4 > 0, 0.0)))
+    assert code.sentence == "joined is 1970-01-01 in 25% of rows (never before): perhaps a code for missing"

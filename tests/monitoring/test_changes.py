@@ -220,3 +220,24 @@ def test_any_frame_is_described(reference, rows, task):
                 assert len(told.sentences) <= 6
                 assert not re.search(r"\d{5}|nan|None|inf\b", text.replace(",", "")), text
                 json.dumps(asdict(told), allow_nan=False)
+
+
+def test_dates_are_told_as_dates():
+    days = pd.Series(np.arange(20000.0, 20100.0).repeat(10))
+    frames = [people(seed, 1000).assign(joined=days + later) for seed, later in ((0, 0), (1, 410))]
+    kinds = KINDS | {"joined": "number"}
+    told = describe(*frames, Seen("joined"), kinds=kinds, dates={"joined"})
+    assert told.headline == "joined moves from 2024-11-22 to 2026-01-06"
+    full = "joined moves: median 2026-01-06, usually 2025-11-22 to 2026-02-20 (2024-11-22 before, 2024-10-08 to 2025-01-06)"
+    assert f"{full}, 100% of them outside all earlier values" in told.sentences
+    assert told.pictures[0].date
+    always = describe(frames[0], frames[1].assign(joined=20410.0), Seen("joined"), kinds=kinds, dates={"joined"})
+    assert always.headline == "joined is always 2025-11-18 (was 2024-10-08 to 2025-01-06)"
+
+
+def test_a_segment_of_dates_is_named_by_dates():
+    days = np.arange(20000.0, 20100.0).repeat(40)
+    frames = [people(seed, 4000).assign(joined=days) for seed in (0, 1)]
+    frames[1].loc[days >= 20080, "visits"] = 0.0
+    told = describe(*frames, kinds=KINDS | {"joined": "number"}, importance={"joined": 0.1}, dates={"joined"})
+    assert any("where joined is 2024-12-22 or more, visits falls" in one for one in told.sentences), told.sentences

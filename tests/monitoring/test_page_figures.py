@@ -47,3 +47,8 @@ def test_categories_are_pairs_of_bars_with_all_others_and_missing_ones():
     rows = page_figures.picture(found)["rows"]
     assert [row[0] for row in rows] == ["a", "b", "others", "missing"]
     assert [row[3:] for row in rows] == [(71.4, 14.3), (35.7, 28.6), (35.7, 0.0), (0.0, 100.0)]
+
+
+def test_the_ends_of_dates_are_dates():
+    found = {"column": "x", "kind": "number", "edges": [20000.0, 20050.5, 20101.0], "before": [0.5, 0.5], "now": [0.0, 1.0], "date": True}
+    assert page_figures.picture(found)["ends"] == ["2024-10-04", "2024-11-23", "2025-01-13"]

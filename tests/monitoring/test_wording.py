@@ -42,3 +42,16 @@ def test_a_column_as_numbers_and_as_text():
     np.testing.assert_array_equal(wording.numbers(mixed), [1, 2.5, np.nan, np.nan, np.nan, np.nan])
     assert wording.categories(mixed).tolist() == ["1", "2.5", None, "x", "inf", "1e+200"]
     assert wording.categories(mixed.iloc[:0]).tolist() == wording.numbers(mixed.iloc[:0]).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ((20070.0, 20480.4), ("2024-12-13", "2026-01-27")),
+        ((20070.0, 20071.0), ("2024-12-13", "2024-12-14")),
+        ((20070.25, 20071.0), ("2024-12-13 06:00", "2024-12-14 00:00")),
+        ((-0.5,), ("1969-12-31 12:00",)),
+    ],
+)
+def test_days_since_1970_are_told_as_dates(values, shown):
+    assert wording.days(*values) == shown
