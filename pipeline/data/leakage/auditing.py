@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from pipeline.config import SplitParams
+from pipeline.data import judging
 from pipeline.data.engine import sample
 from pipeline.data.leakage import copies, entities
 from pipeline.data.leakage.agreement import changed_copies, coincidence
@@ -70,7 +71,7 @@ def _audit(backend: Backend, sided: ir.Table, schema: Schema, split: SplitParams
             "noisy copies": lambda: noisy_copies(seen),
             "columns that tell together": lambda: together(seen, given),
             "wrong labels": lambda: label_errors(seen),
-            "shift": lambda: shift(seen),
+            "shift": lambda: shift(seen, unread(backend, train, seen)),
         }
         findings += changed
         for what, search in searches.items():
@@ -78,6 +79,12 @@ def _audit(backend: Backend, sided: ir.Table, schema: Schema, split: SplitParams
             findings += search()
     findings.sort(key=lambda finding: GRAVITY.index(finding.severity))
     return Audit(tuple(findings), given, {"rows": rows, "sampled": {"train": len(seen.train), "held out": len(seen.held_out)}})
+
+
+def unread(backend: Backend, train: ir.Table, seen: Frames) -> set[str]:
+    """Columns that normalize will set aside as useless: ids, running numbers and constants; dates are not looked at."""
+    kinds = {name: seen.kind(name) for name in seen.features if seen.kind(name) != "datetime"}
+    return set(dict(judging.useless(judging.look(backend, train, sample(train, FITTED), kinds))))
 
 
 def shared(backend: Backend, sided: ir.Table, schema: Schema, split: SplitParams) -> list[Finding]:

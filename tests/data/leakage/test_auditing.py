@@ -121,3 +121,17 @@ def test_the_page_shows_what_was_found_and_escapes_it():
     text = page(found)
     assert "&lt;b&gt;copy gives y away" in text
     assert "<b>copy" not in text
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_no_network_reads_is_no_shift_and_what_it_reads_is(seed):
+    frame, _ = plain(seed, "binary")
+    side = np.where(np.arange(len(frame)) % 3 > 0, "train", "test")
+    frame = frame.assign(part=side, path=[f"{part}/{at:05d}.png" for at, part in enumerate(side)])
+    frame["order"] = np.argsort(np.argsort(side == "test", kind="stable")) + 1.0
+    given = {"strategy": "given", "by": "part"}
+    assert [one.columns for one in audited(frame, "binary", **given).findings if one.kind == "covariate_shift"] == []
+    moved = frame.assign(a=frame["a"] + 2 * (frame["part"] == "test"))
+    (found,) = (one for one in audited(moved, "binary", **given).findings if one.kind == "covariate_shift")
+    assert found.columns[0] == "a"
+    assert not {"path", "order"} & set(found.columns)
