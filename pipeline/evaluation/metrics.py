@@ -41,11 +41,15 @@ BINS = 15  # of probabilities, equally wide (Guo et al. 2017)
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: its name, its direction, and one sentence for the reader of a report."""
+    """A metric: its name, its direction, and one sentence for the reader of a report.
+
+    One of at least 0 is `biased` where it is larger on a resample than on the rows themselves.
+    """
 
     name: str
     higher_is_better: bool
     definition: str
+    biased: bool = field(default=False, kw_only=True)
 
     def prepare(self, y: Array, outputs: Array, units: Ints, n_units: int) -> Evaluate:
         """Returns the metric of these rows as a function of unit weights; `units` is (rows,), in [0, n_units)."""
@@ -300,7 +304,7 @@ METRICS: Mapping[Task, tuple[Metric, ...]] = {
         _decided("binary", "accuracy", "Share of rows whose answered class is the true one.", _mean),
         _decided("binary", "f1", "Harmonic mean of precision and recall of the answered class.", _f1),
         Ranked("average_precision", True, "Mean precision at the scores of the positive rows.", _average_precision),
-        Additive("ece", False, _CALIBRATION.format("second class's"), _bin_gaps, _bin_error),
+        Additive("ece", False, _CALIBRATION.format("second class's"), _bin_gaps, _bin_error, biased=True),
     ),
     "multiclass": (
         _LOG_LOSS,
@@ -308,7 +312,7 @@ METRICS: Mapping[Task, tuple[Metric, ...]] = {
         _decided("multiclass", "accuracy", "Share of rows whose answered class is the true one.", _mean),
         _decided("multiclass", "macro_f1", "Mean F1 of the classes in truth or answer.", _macro_f1),
         Ranked("auc_ovr", True, "Mean AUC of each class against the rest; undefined if a class has no row.", _auc),
-        Additive("ece", False, _CALIBRATION.format("most probable class's"), _bin_gaps, _bin_error),
+        Additive("ece", False, _CALIBRATION.format("most probable class's"), _bin_gaps, _bin_error, biased=True),
     ),
     "regression": (
         Additive("rmse", False, "Root of the mean squared error, in the target's units.", _squared_error, _root_mean),

@@ -125,3 +125,24 @@ def test_misfits_are_refused() -> None:
         bootstrap("regression", np.zeros(3), {}, np.zeros(3), seed=0)
     with pytest.raises(ValueError, match=r"groups of shape \(2,\) do not fit targets of shape \(3,\)"):
         bootstrap("regression", np.zeros(3), {"a": np.zeros(3)}, np.zeros(2), seed=0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_interval_of_ece_holds_its_value_and_is_not_below_zero(seed: int) -> None:
+    """Probabilities that are right: the ECE of a resample is nearly always larger than that of the rows."""
+    rng = np.random.default_rng(seed)
+    p, noise = rng.random(150), rng.random(150)
+    y = (noise < p).astype(int)
+    found = bootstrap("binary", y, {"model": p, "sharper": p**2}, np.arange(150), seed=seed)
+    one, other, apart = found.models["model"]["ece"], found.models["sharper"]["ece"], found.differences["sharper"]["ece"]
+    assert 0 <= one.low < one.value < one.high
+    assert 0 <= other.low < other.value < other.high
+    assert apart.low < apart.value < apart.high
+    assert apart.low < 0  # a difference may be below 0
+
+
+def test_the_interval_of_a_perfect_ece_ends_at_zero() -> None:
+    y = np.tile([0, 1], 20)
+    found = bootstrap("binary", y, {"model": np.full(40, 0.5)}, np.arange(40), seed=0).models["model"]["ece"]
+    assert (found.value, found.low) == (0, 0)
+    assert found.high > 0
