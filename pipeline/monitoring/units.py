@@ -33,7 +33,7 @@ UNITS: tuple[tuple[float, str, str], ...] = (
     (100, "shares, metres or euros", "percent, centimetres or cents"),
     (365.25, "years", "days"),
     (453.5924, "pounds", "grams"),
-    (1000, "kilograms or seconds", "grams or milliseconds"),
+    (1000, "thousands, kilograms or seconds", "single ones, grams or milliseconds"),
     (1440, "days", "minutes"),
     (3600, "hours", "seconds"),
     (86_400, "days", "seconds"),

@@ -45,7 +45,12 @@ def test_nothing_is_broken_in_other_rows_of_the_same_people(reference):
         ("weight", 2.2046, 0, "weight is about 2.2 times the usual values, as from kilograms to pounds"),
         ("weight", 1 / 2.2046, 0, "weight is about 1/2.2 of the usual values, as from pounds to kilograms"),
         ("income", 100, 0, "income is about 100 times the usual values, as from shares, metres or euros to percent, centimetres or cents"),
-        ("income", 1 / 1000, 0, "income is about 1/1,000 of the usual values, as from grams or milliseconds to kilograms or seconds"),
+        (
+            "income",
+            1 / 1000,
+            0,
+            "income is about 1/1,000 of the usual values, as from single ones, grams or milliseconds to thousands, kilograms or seconds",
+        ),
         ("celsius", 1.8, 32, "celsius lies on another scale, as from Celsius to Fahrenheit"),
         ("celsius", 1, 273.15, "celsius lies on another scale, as from Celsius to Kelvin"),
     ],
