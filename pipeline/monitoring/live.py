@@ -19,7 +19,18 @@ from pipeline import files, packaging, paths
 from pipeline.child import Standby
 from pipeline.config import CsvParams, MonitorParams
 from pipeline.errors import UserError
-from pipeline.monitoring import from_files, from_log, from_series, overall, page, prometheus, reference, verdicts, workspace
+from pipeline.monitoring import (
+    from_files,
+    from_log,
+    from_series_files,
+    from_series_log,
+    overall,
+    page,
+    prometheus,
+    reference,
+    verdicts,
+    workspace,
+)
 from pipeline.monitoring.judgement import Asked, Judge, words
 from pipeline.monitoring.watched import Pending, Rows, Watched
 from pipeline.monitoring.windows import PREDICTION, Window
@@ -135,14 +146,14 @@ def _pending(model: Watched, child: Standby, version: str, source: Source, monit
     if source.is_log:
         if every == "file":
             raise UserError("monitor.window: file: an inference log has no files; expected a number of rows, hour, day, week or month")
-        of_log = from_series.of_log if whole else from_log.of_log
+        of_log = from_series_log.of_log if whole else from_log.of_log
         span: dict[str, Any] = {"since": source.since, "until": source.until}
         return of_log(model, source.place, every, hidden=source.hidden, version=version, latest=latest, **span)
     if not source.place.exists():
         raise UserError(f"{source.place}: no such file or folder")
     each = None if every == "file" else every
     if whole:
-        return from_series.of_files(model, child, source.place, each, csv=source.csv, latest=latest)
+        return from_series_files.of_files(model, child, source.place, each, csv=source.csv, latest=latest)
     return from_files.of_files(model, child, source.place, each, time=monitor.time, csv=source.csv, latest=latest)
 
 

@@ -19,7 +19,7 @@ from pipeline import packaging, paths
 from pipeline.child import Standby
 from pipeline.config import CsvParams, MonitorParams
 from pipeline.errors import UserError
-from pipeline.monitoring import from_series, live, reference
+from pipeline.monitoring import from_series_files, from_series_log, live, reference
 from pipeline.monitoring.watched import Watched
 from pipeline.predict import Model
 
@@ -103,7 +103,7 @@ def errors(model: Model, rows: pd.DataFrame, truth: pd.DataFrame) -> np.ndarray:
 
 def files_of(watched, source, every, **more):
     with Standby(watched.package) as child:
-        return [(one, one.load()) for one in from_series.of_files(watched, child, source, every, csv=CsvParams(), latest=60, **more)]
+        return [(one, one.load()) for one in from_series_files.of_files(watched, child, source, every, csv=CsvParams(), latest=60, **more)]
 
 
 def test_the_stage_cuts_the_production_rows_into_months(shops):
@@ -185,7 +185,7 @@ def test_the_log_of_a_server_tells_what_came_true_by_itself(package, watched, mo
             seen = new[new["day"].between(at - pd.Timedelta(days=LOOK_BACK - 1), at)]
             assert server.ask(records(seen.assign(day=seen["day"].dt.strftime("%Y-%m-%d")))).status_code == 200
         assert server.stop() == 0
-    (pending,) = from_series.of_log(watched, tmp_path / "log", "month", latest=60)
+    (pending,) = from_series_log.of_log(watched, tmp_path / "log", "month", latest=60)
     rows = pending.load()
     assert rows.rows == len(rows.window) == len(SHOPS) * len(origins)
     told = new[new["day"] <= origins[-1]]  # by the last request
@@ -193,7 +193,7 @@ def test_the_log_of_a_server_tells_what_came_true_by_itself(package, watched, mo
     np.testing.assert_allclose(np.sort(rows.window.losses), np.sort(expected), rtol=1e-5)
     assert np.isnan(expected).sum() == len(SHOPS) * HORIZON // 2
     with pytest.raises(UserError, match="a forecast is watched by sales, which the log does not hold as it came"):
-        from_series.of_log(watched, tmp_path / "log", 60, hidden=("sales",), latest=60)
-    smaller = from_series.of_log(watched, tmp_path / "log", 10, latest=60)
+        from_series_log.of_log(watched, tmp_path / "log", 60, hidden=("sales",), latest=60)
+    smaller = from_series_log.of_log(watched, tmp_path / "log", 10, latest=60)
     assert [one.load().rows for one in smaller] == [10, 10, 8]
-    assert from_series.of_log(watched, tmp_path / "log", "month", version="another", latest=60) == []
+    assert from_series_log.of_log(watched, tmp_path / "log", "month", version="another", latest=60) == []
