@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import click
 
+from pipeline import paths
 from pipeline.commands.begin import checked
 from pipeline.commands.stages import STAGES
 from pipeline.errors import UserError
@@ -28,7 +29,8 @@ def run(ctx: click.Context, arguments: tuple[str, ...]) -> None:
 
     Examples: pipeline run; pipeline run --force train
     """
-    checked()  # before DVC removes the outputs of a stage that would then fail
+    if FLOW.exists() or paths.PARAMS.exists():
+        checked()  # before DVC removes the outputs of a stage that would then fail
     if not FLOW.exists():
         raise UserError(outside("run"))
     from pipeline.terminal import logs, running
