@@ -57,8 +57,9 @@ def monitor(source: Path | None, log_folder: str | None, model: str | None, wind
 
     place = source or (Path(log_folder) if log_folder else paths.inference_log(packaging.reference(model)[0]))
     hidden = (*params.serve.hashed, *params.serve.omitted) if params and params.serve else ()
-    csv = {"csv": params.section("data").csv} if params else {}
-    rows = live.Source(place, source is None, hidden, more["since"], more["until"], **csv)
+    data = params.section("data") if params else None
+    written = {"csv": data.csv, "series": data.series} if data else {}
+    rows = live.Source(place, source is None, hidden, more["since"], more["until"], **written)
     with resources.limited(params.memory if params else "auto"):
         summary, folder = live.watch(model, rows, settings, seed=params.seed if params else 0, out=out)
     for line in live.lines(summary, folder):

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.batch.reading import blocks
+from pipeline.batch.reading import Long, blocks
 from pipeline.child import Refused, Standby
-from pipeline.config import CsvParams
+from pipeline.config import CsvParams, SeriesParams
 from pipeline.data import asking
 from pipeline.errors import UserError
 from pipeline.monitoring import periods
@@ -37,12 +37,14 @@ def of_files(
     *,
     time: str | None,
     csv: CsvParams,
+    series: SeriesParams | None = None,
     latest: int,
 ) -> list[Pending]:
     """The latest windows of a file or folder, the oldest first; the package answers their rows.
 
     Args:
         every: rows of a window, a period of the column `time`, or None for a window a file.
+        series: what tells the series of long rows, which become one row each.
 
     Raises:
         UserError: the source cannot be read, or the package fails.
@@ -59,7 +61,8 @@ def of_files(
             unread[named(where, source)] = f"the file cannot be read: {error}"
             kept[named(where, source)], spans[named(where, source)] = Thinned(model.most), []
 
-    with closing(blocks(source, wanted, csv, BLOCK, Step("reading"), needed=False, unread=failed)) as read:
+    long = Long(series, model.package.sequences) if series else None
+    with closing(blocks(source, wanted, csv, BLOCK, Step("reading"), needed=False, long=long, unread=failed)) as read:
         for number, block in enumerate(read):
             for name, some, bounds in _windows_of(block.table, named(block.where, source), every, time, model, kept):
                 thinned = kept.setdefault(name, Thinned(model.most))

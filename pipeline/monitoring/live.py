@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from pipeline import files, packaging, paths
 from pipeline.child import Standby
-from pipeline.config import CsvParams, MonitorParams
+from pipeline.config import CsvParams, MonitorParams, SeriesParams
 from pipeline.errors import UserError
 from pipeline.monitoring import (
     from_files,
@@ -45,7 +45,7 @@ FAILED = 3  # exit code
 class Source:
     """Where rows come from: an inference log, or a file or folder that the package answers.
 
-    hidden: columns that the log holds hashed; since and until: of a log.
+    hidden: columns that the log holds hashed; since and until: of a log.  csv and series: how files are written.
     """
 
     place: Path
@@ -54,6 +54,7 @@ class Source:
     since: datetime | None = None
     until: datetime | None = None
     csv: CsvParams = field(default_factory=CsvParams)
+    series: SeriesParams | None = None
 
 
 def watch(model: str, source: Source, monitor: MonitorParams, *, seed: int, out: Path | None = None) -> tuple[dict[str, Any], Path]:
@@ -154,7 +155,8 @@ def _pending(model: Watched, child: Standby, version: str, source: Source, monit
     each = None if every == "file" else every
     if whole:
         return from_series_files.of_files(model, child, source.place, each, csv=source.csv, latest=latest)
-    return from_files.of_files(model, child, source.place, each, time=monitor.time, csv=source.csv, latest=latest)
+    told: dict[str, Any] = {"time": monitor.time, "csv": source.csv, "series": source.series}
+    return from_files.of_files(model, child, source.place, each, latest=latest, **told)
 
 
 def _asked(one: Pending, rows: Rows) -> Asked:
