@@ -280,6 +280,8 @@ def _send_trial(journal: Journal, parent: str, trial: Mapping[str, Any]) -> dict
 
     client, number, sent = store.client(), str(trial["number"]), journal.sent
     known: dict[str, list[Any]] = sent["trials"] if "trials" in sent else _trials(journal, parent)
+    if sent.get("making") == number:  # who made this run, if it came to that, did not come to note it
+        known = {**_trials(journal, parent), **known}
     run, over = known.get(number, ("", False))
     if over:
         return known
@@ -290,9 +292,10 @@ def _send_trial(journal: Journal, parent: str, trial: Mapping[str, Any]) -> dict
         tags = {"mlflow.parentRunId": parent, "mlflow.runName": name, "study": journal.head["tags"]["study"], "stage": "trial"}
         tags |= {"trial": number, "state": trial["state"], "mlflow.source.name": "pipeline tune"}
         tags |= {"reason": trial["reason"][:5000]} if trial["reason"] else {}
+        journal.sent = {**journal.sent, "trials": known, "making": number}
         run = client.create_run(where, start_time=start, tags=tags).info.run_id
         known = {**known, number: [run, False]}
-        journal.sent = {**journal.sent, "trials": known}
+        journal.sent = {**journal.sent, "trials": known, "making": None}
     curve = [Metric(f"validation/{trial['objective']}", v, start, int(at)) for at, v in trial["curve"].items() if v is not None and v == v]
     measured = [Metric(f"best/{name}", v, end, 0) for name, v in trial["measured"].items() if v is not None and v == v]
     params = [Param(name, str(v)[:6000]) for name, v in trial["params"].items()]

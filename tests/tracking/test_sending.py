@@ -120,6 +120,35 @@ def test_an_answer_that_got_lost_makes_nothing_twice(workspace, monkeypatch, at)
     assert complete(only)
 
 
+def test_a_trial_whose_run_was_made_and_never_noted_has_one_run(workspace, monkeypatch):
+    """The process was killed, or the connection broke, between the two."""
+
+    def trial(number):
+        about = {"state": "complete", "reason": "", "params": {"rate": number}, "objective": "loss"}
+        return about | {"number": number, "curve": {"0": 0.5}, "measured": {}, "started": 1.0, "ended": 2.0}
+
+    tags = {"study": "abcdef", "stage": "tune", "mlflow.runName": "sweep abcdef"}
+    sweep = journal.Journal.begin("sweep-abcdef", store=store.meant(), experiment="data", tags=tags)
+    sweep.add(trial=trial(0))
+    sending.send(sweep)
+    real = type(store.client()).create_run
+
+    def deaf_once(*arguments, **keys):
+        monkeypatch.setattr(type(store.client()), "create_run", real)
+        real(*arguments, **keys)
+        raise OSError("connection reset")
+
+    monkeypatch.setattr(type(store.client()), "create_run", deaf_once)
+    for number in (1, 2):
+        sweep.add(trial=trial(number))
+    with pytest.raises(OSError, match="connection reset"):
+        sending.send(sweep)
+    sending.send(sweep)
+    client = store.client()
+    below = client.search_runs([store.experiment("data")], f"tags.`mlflow.parentRunId` = '{sweep.sent['run_id']}'")
+    assert sorted((run.data.tags["trial"], run.info.status) for run in below) == [(str(at), "FINISHED") for at in range(3)]
+
+
 def test_a_killed_training_leaves_no_run_that_seems_to_run(workspace):
     code = f"""
 import os, time
