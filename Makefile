@@ -21,7 +21,7 @@ check: $(VENV)/requirements-check.lock.ready  ## lint, types and the slower test
 	ruff check .
 	ruff format --check .
 	mypy pipeline
-	python -m pytest -q -m slow -n 3 --dist loadfile --no-loadscope-reorder
+	python -m pytest -q -m slow -n 2 --dist loadfile --no-loadscope-reorder
 
 docs: $(VENV)/requirements-check.lock.ready  ## build the documentation as a site: open site/index.html
 	NO_COLOR=1 zensical build --strict --clean
