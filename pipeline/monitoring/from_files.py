@@ -142,5 +142,7 @@ class _Answer:
         labels = table[self.target] if self.target in table.column_names else None
         by = self.group if self.group in table.column_names else None
         found = self.model.rows(raw, pa.concat_tables(answers), labels, table[by] if by else None)
-        notes = () if not self.group or by or self.unread else (f"rows are taken as independent: there is no column {self.group}",)
-        return replace(found, rows=self.kept.seen, notes=(self.unread,) if self.unread else notes)
+        notes = () if not self.group or by else (f"rows are taken as independent: there is no column {self.group}",)
+        if self.unread:
+            return replace(found, notes=(self.unread,), absent=())
+        return replace(found, rows=self.kept.seen, notes=notes)
